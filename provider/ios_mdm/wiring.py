@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.own_writes import ConsistentStore, OwnWrites
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
@@ -52,10 +54,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Wiring", "process_wiring"]
 
+_OWN_WRITES = OwnWrites()
+"""Recent writes of this process, in which Pulumi changes several resources."""
+
 
 def process_wiring() -> Wiring:
     """Return the wiring for the environment and the working directory of this process."""
-    return Wiring(environ=os.environ, base=Path.cwd())
+    return Wiring(environ=os.environ, base=Path.cwd(), writes=_OWN_WRITES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +71,13 @@ class Wiring:
         environ: environment variables of the process.
         base: folder of the project, to which the paths of a definition are relative.
         reads: cache of the answers of AWS for one check, or for the status of one server; None for no cache.
+        writes: recent writes to the secrets of pairs.
     """
 
     environ: Mapping[str, str] = field(repr=False)
     base: Path
     reads: Reads | None = field(default=None, repr=False, compare=False)
+    writes: OwnWrites = field(default_factory=OwnWrites, repr=False, compare=False)
 
     def with_cached_reads(self) -> Self:
         """Return a wiring for one check or one status, which caches answers of AWS. Never write with it."""
@@ -92,7 +99,9 @@ class Wiring:
 
     def store(self, region: str | None) -> SecretStore:
         """Return AWS Secrets Manager as the store of pairs; *region* None stands for the region of the environment."""
-        return self._secrets_manager(region)
+        store = self._secrets_manager(region)
+        # A cached answer stays the same, so there is nothing to wait for.
+        return store if self.reads is not None else ConsistentStore(store=store, writes=self.writes)
 
     def values(self, region: str | None) -> SecretValues:
         """Return AWS Secrets Manager as the source of other secrets: API keys, passwords, bundles."""

@@ -135,6 +135,14 @@ def test_bytes_that_have_arrived_count_after_a_suspension(loop: _Loop, ended: li
     assert ended == [53]
 
 
+def test_large_bodies_do_not_fill_the_server_for_long() -> None:
+    """Each connection sends a large body at the minimum rate. Other senders wait for less than a quarter of an hour."""
+    # R40
+    limits = Limits()
+    assert limits.connections / limits.large * (limits.grace + MAX_BODY / limits.rate) < 15 * 60
+    assert limits.large * MAX_BODY <= 16 * 1024 * 1024
+
+
 def test_a_whole_body_takes_less_than_the_time_of_a_small_one() -> None:
     """The default limits, for an event of maximum size and for an event that arrives in single bytes."""  # R40
     limits = Limits()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from ios_mdm.app.own_writes import ConsistentStore, OwnWrites
 from ios_mdm.app.pair.found_certificates import value_digest
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, When
@@ -76,17 +77,24 @@ class Lagging(MemorySecretStore):
 def lagging(lag: int) -> Server:
     """Return a server whose reads are stale."""
     world = World()
-    world.store = Lagging(clock=world.clock, lag=lag)
-    world.service = PairService(world.store, world.clock, report=world.reports.append)
+    consistent = ConsistentStore(store=Lagging(clock=world.clock, lag=lag), writes=OwnWrites())
+    world.store = cast("MemorySecretStore", consistent)
+    world.service = PairService(consistent, world.clock, report=world.reports.append)
     return Server(armed=Armed(world=world))
 
 
 def up(server: Server, wish: PairDefinition) -> None:
     """Make a run, some time after the last run, so that reads are no longer stale."""
-    store = server.armed.world.store
-    assert isinstance(store, Lagging)
-    store.left.clear()
+    _catch_up(server)
     server.up(wish)
+
+
+def _catch_up(server: Server) -> None:
+    """Let reads show every write."""
+    store: object = server.armed.world.store
+    assert isinstance(store, ConsistentStore)
+    assert isinstance(store.store, Lagging)
+    store.store.left.clear()
 
 
 def _new(server: Server) -> None:
@@ -143,7 +151,8 @@ def test_a_take_over_ends_when_reads_show_it() -> None:
 
 def _keys(server: Server) -> dict[str, str]:
     """Return the tags without digests and fingerprints, which are random."""
-    found = MemorySecretStore.describe(server.armed.world.store, SECRET)
+    _catch_up(server)
+    found = server.armed.world.store.describe(SECRET)
     assert found is not None
     return {
         key: value.partition("sha256=")[0].partition("profile:")[0]
@@ -159,8 +168,6 @@ def _issue_reports(server: Server) -> list[str]:
 
 def _is_announced(server: Server) -> bool:
     """Return whether the announcement is that of the value that was stored last."""
-    store = server.armed.world.store
-    assert isinstance(store, Lagging)
-    store.left.clear()
+    _catch_up(server)
     number, digest = server.armed.world.tags[ANNOUNCED_TAG].split()
     return digest == value_digest(server.armed.world.value(int(number)))

@@ -301,24 +301,49 @@ def test_staged_on_a_main_that_replaced_another_does_not_end_its_offer() -> None
     assert before <= server.trusted_roots
 
 
-@pytest.mark.parametrize("label", ["AWSPREVIOUS", "AWSCURRENT"])
-def test_staged_on_a_main_before_an_older_reserve_does_not_end_its_offer(label: str) -> None:
-    """Main is replaced while a reserve waits, and the reserve, whose number is lower, becomes main later."""  # R35 R38
+def server_with_an_older_main() -> tuple[Attacked, str]:
+    """Return a server whose main is a former reserve, and the version of the main before it, which has a higher number.
+
+    Main was replaced while the reserve waited.
+    """
     server = attacked_server()
     wish = server.wish
     server.wish = server.with_another_main(wish)
     assert server.runs(3) == ""
     replacement = server.holder(Label.MAIN)
+    assert replacement is not None
     server.wish = wish
     server.armed.world.later(days=32)
     assert server.runs() == ""
     assert server.holder(Label.MAIN) == version_id(SECRET, RESERVE)
+    return server, replacement
+
+
+@pytest.mark.parametrize("label", ["AWSPREVIOUS", "AWSCURRENT"])
+def test_staged_on_a_main_before_an_older_reserve_does_not_end_its_offer(label: str) -> None:
+    """The number of the highest main is recorded, so the label does not make a former main the next one."""  # R35 R38
+    server, replacement = server_with_an_older_main()
     before = server.trusted_roots
     server.move(label, MAIN)
     server.move("STAGED", replacement)
     assert server.holder("STAGED") == replacement
     server.runs()
     assert before <= server.trusted_roots
+
+
+def test_a_former_main_is_lost_without_the_record_of_the_highest_main() -> None:
+    """UntagResource and UpdateSecretVersionStage together: devices keep main, but lose a former main."""  # R38
+    server, replacement = server_with_an_older_main()
+    before, strays, lost = server.trusted_roots, stray_roots(server), server.root(replacement)
+    server.principal("UntagResource").untag(SECRET, [layout.PROMOTED_TAG])
+    server.runs()
+    assert before <= server.trusted_roots, "UntagResource alone"
+    server.move("AWSPREVIOUS", MAIN)
+    server.move("STAGED", replacement)
+    server.runs()
+    assert before - server.trusted_roots == {lost}
+    assert server.root(server.holder(Label.MAIN) or "") in server.trusted_roots
+    check_sources(server, before, strays=strays)
 
 
 def test_staged_on_a_former_main_does_not_make_it_the_next_main() -> None:

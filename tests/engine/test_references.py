@@ -21,7 +21,10 @@ def _channel(url: str, secret: str) -> dict[str, object]:
 
 
 def test_a_changed_url_gets_no_api_key(world: World, attacker: Taker) -> None:
-    """Preview warns, only the distribution fails, and the tag of the secret is needed to allow another URL."""
+    """Row 1: preview warns, only the distribution fails, and the tag of the secret is needed to allow another URL.
+
+    At commit cda6e65, the other URL gets the API key.
+    """
     # R39
     name = f"mdm/{world.server}"
     key = world.services.services.api_key.read_text(encoding="utf-8")
@@ -47,7 +50,10 @@ def test_a_changed_url_gets_no_api_key(world: World, attacker: Taker) -> None:
 
 @pytest.mark.parametrize("prefix", ["ios-mdm", "elsewhere"])
 def test_a_pair_is_no_api_key(world: World, attacker: Taker, prefix: str) -> None:
-    """The secret of a pair is refused under the stack's prefix, and with another prefix; its key stays in AWS."""
+    """Row 1: the secret of a pair is refused under the stack's prefix, and with another prefix.
+
+    At commit cda6e65, the attacker's server gets the JSON of the pair, with its private key, as the API key.
+    """
     # R39
     world.stack.define([world.definition()])
     world.stack.up().ok()
@@ -65,7 +71,10 @@ def test_a_pair_is_no_api_key(world: World, attacker: Taker, prefix: str) -> Non
 
 
 def test_no_file_and_no_secret_is_quoted(world: World) -> None:
-    """Preview and up show no content of a referenced file or secret, not even at the highest log level."""
+    """Row 4: preview and up show no content of a referenced file or secret, not even at the highest log level.
+
+    At commit cda6e65, preview quotes the lines of a private key that `devices.file` names.
+    """
     # R39
     marked = MARKED["a private key"]
     (world.stack.directory / "main.key").write_bytes(marked.content)

@@ -7,19 +7,44 @@ import json
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from tools.stack import Result, Stack, make_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from urllib.parse import SplitResult
 
-__all__ = ["READS", "Recorded", "Result", "Stack", "make_stack", "recording_proxy"]
+__all__ = ["READS", "Answer", "Fault", "Recorded", "Result", "Stack", "make_stack", "recording_proxy", "refusal"]
 
 READS = ("Describe", "Get", "List", "GET ")
 """Prefixes of the calls that change nothing: operations of AWS, and requests to REST APIs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer of a service: HTTP status, headers and body."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    content: bytes
+
+
+class Fault(Protocol):
+    """Fault of a service, which a proxy plays."""
+
+    def answer(self, call: str, body: bytes, send: Callable[[str, bytes], Answer]) -> Answer:
+        """Answer a call.
+
+        Args:
+            call: the call, as in ``Recorded.calls``.
+            body: body of the request.
+            send: sends a request to the service. Its arguments are the operation and the body. The operation of a
+                request to a REST API cannot be changed.
+        """
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +59,7 @@ class Recorded:
         answers_last: whether the last write that passes is answered.
         denied: operations for which the caller has no permission.
         keeps_versions: whether a second value for a version id is refused, as by AWS. The emulators overwrite it.
+        fault: fault of the service; None for a service without a fault.
     """
 
     target: str
@@ -43,6 +69,7 @@ class Recorded:
     answers_last: bool = True
     denied: set[str] = field(default_factory=set)
     keeps_versions: bool = False
+    fault: Fault | None = None
     _versions: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -81,6 +108,29 @@ class Recorded:
         return [call for call in self.calls if not call.startswith(READS)]
 
 
+def refusal(code: str, message: str = "refused by the test", *, is_form: bool = False) -> Answer:
+    """Return the answer of AWS with an error code. IAM answers in XML (*is_form*), the other services in JSON."""
+    if is_form:
+        error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        return Answer(400, [("Content-Type", "text/xml")], f"<ErrorResponse>{error}</ErrorResponse>".encode())
+    content = json.dumps({"__type": code, "message": message}).encode()
+    return Answer(400, [("Content-Type", "application/x-amz-json-1.1")], content)
+
+
+def _upstream_answer(target: SplitResult, handler: BaseHTTPRequestHandler, call: str, body: bytes) -> Answer:
+    """Send the request of a handler to a service, with this operation of AWS and this body."""
+    headers = dict(handler.headers)
+    if operation := headers.get("X-Amz-Target"):
+        headers["X-Amz-Target"] = f"{operation.rpartition('.')[0]}.{call}"
+    headers["Content-Length"] = str(len(body))
+    upstream = http.client.HTTPConnection(str(target.hostname), target.port or 80)
+    upstream.request(handler.command, handler.path, body, headers)
+    found = upstream.getresponse()
+    answer = Answer(found.status, found.getheaders(), found.read())
+    upstream.close()
+    return answer
+
+
 @contextmanager
 def recording_proxy(target: str) -> Iterator[Recorded]:
     """Run a recording proxy in front of *target*."""
@@ -101,32 +151,24 @@ def recording_proxy(target: str) -> Iterator[Recorded]:
             if code := record.refusal(call, body):
                 self.refuse(code, is_form=bool(form) and call in record.denied)
                 return
-            upstream = http.client.HTTPConnection(str(parts.hostname), parts.port or 80)
-            upstream.request(self.command, self.path, body, dict(self.headers))
-            answer = upstream.getresponse()
-            content = answer.read()
-            upstream.close()
+            send = partial(_upstream_answer, parts, self)
+            answer = send(call, body) if record.fault is None else record.fault.answer(call, body, send)
             if record.is_answer_dropped:
                 self.refuse()
                 return
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in {"content-length", "transfer-encoding", "connection", "date", "server"}:
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.reply(answer)
 
         def refuse(self, code: str = "ValidationException", *, is_form: bool = False) -> None:
-            content = json.dumps({"__type": code, "message": "refused by the test"}).encode()
-            if is_form:
-                error = f"<Error><Code>{code}</Code><Message>refused by the test</Message></Error>"
-                content = f"<ErrorResponse>{error}</ErrorResponse>".encode()
-            self.send_response(400)
-            self.send_header("Content-Type", "text/xml" if is_form else "application/x-amz-json-1.1")
-            self.send_header("Content-Length", str(len(content)))
+            self.reply(refusal(code, is_form=is_form))
+
+        def reply(self, answer: Answer) -> None:
+            self.send_response(answer.status)
+            for name, value in answer.headers:
+                if name.lower() not in {"content-length", "transfer-encoding", "connection", "date", "server"}:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.content)))
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(answer.content)
 
         do_GET = do_POST = do_PUT = do_DELETE = forward  # noqa: N815 - http.server's names
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4, uuid5
 
-from ios_mdm.app.confirm import read_until
 from ios_mdm.app.devices import devices_digest
 from ios_mdm.core.pair.guard import uncovered_versions, unoffered_versions
 from ios_mdm.core.pair.layout import (
@@ -306,7 +305,6 @@ class DeliveryService:
         without_profile = value_without_profile(found.tags)
         if not is_sent_to(found.tags, devices_digest(request.enrollment_ids)) and distributor.waiting(delivery):
             self._store.untag(request.secret, [SENT_TAG])
-            self._confirm_sent(request.secret, None)
             disarm()
         elif without_profile is not None and not is_profile_sent(found.tags, delivery.digest):
             self._store.tag(request.secret, {SENT_TAG: without_profile})
@@ -358,15 +356,6 @@ class DeliveryService:
         )
         if found.tags.get(SENT_TAG) != value:
             self._store.tag(request.secret, {SENT_TAG: value})
-            self._confirm_sent(request.secret, value)
-
-    def _confirm_sent(self, secret: str, value: str | None) -> None:
-        """Wait until reads show the record, because the next stage decides the switch from it."""
-
-        def is_shown(found: SecretDescription | None) -> bool:
-            return found is None or found.tags.get(SENT_TAG) == value
-
-        read_until(lambda: self._store.describe(secret), is_shown)
 
 
 class Distributor:

@@ -18,6 +18,7 @@ import click
 
 from ios_mdm import wiring
 from ios_mdm.address import is_loopback
+from ios_mdm.cli.limited_log import LimitedHandler
 from ios_mdm.cli.output import echo
 from ios_mdm.errors import DefinitionError, IosMdmError
 from ios_mdm.files import KIB, file_content
@@ -45,11 +46,12 @@ def run(
 def _receive(
     ledger_url: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, hosts: Sequence[str]
 ) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    wired = wiring.process_wiring()
+    log = LimitedHandler(sys.stderr, wired.clock().now)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[log])
     logging.getLogger("tornado").setLevel(logging.WARNING)  # tornado logs a line for each malformed request
     host, port = _address(listen)
     key = None if hmac_key_file is None else _key(hmac_key_file)
-    wired = wiring.process_wiring()
     collector = wired.collector(ledger_url, hmac_key=key, hosts=hosts)
     if key is None and not is_loopback(host):
         raise DefinitionError(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BODY", "Request", "Response"]
 
-MAX_BODY: Final = 4 * 1024 * 1024
+MAX_BODY: Final = 2 * 1024 * 1024
 """Size limit of a request body in bytes. The longest event, a list of a thousand apps, has about 1.4 MB."""
 
 

@@ -39,7 +39,7 @@ class Limits:
     header: int = 16 * 1024
     small: int = 64 * 1024
     first: int = 32 * 1024
-    large: int = 4
+    large: int = 8
     patience: float = 30.0
     grace: float = 3.0
     rate: int = 256 * 1024

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.confirm import read_until
 from ios_mdm.app.pair.identity import (
     check_address,
     check_certificates,
@@ -105,11 +104,7 @@ class PairReader:
 
         The time and the certificates of the endpoints are those of *view*.
         """
-
-        def is_shown(pair: ObservedPair | None) -> bool:
-            return pair is None or pair.armed is None
-
-        observed = read_until(lambda: self.observe(request.secret), is_shown)
+        observed = self.observe(request.secret)
         self.check(request, observed)
         if observed is not None and view.observed is not None:
             observed = replace(observed, served=view.observed.served)

@@ -110,11 +110,8 @@ class PairService(PairReader):
 
     def claim(self, request: PairRequest) -> None:
         """Record which resource owns the pair. This is the last effect of its creation (R34)."""
-        if request.new_resource_id is None:
-            return
-        self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
-        if request.take_over is not None:  # a read with the former id makes the following delivery fail
-            read_until(lambda: self.observe(request.secret), lambda pair: _is_owned(pair, request.new_resource_id))
+        if request.new_resource_id is not None:
+            self._store.tag(request.secret, {RESOURCE_ID_TAG: request.new_resource_id})
 
     def promote(self, secret: str, step: MoveLabel) -> bool:
         """Make a certificate main that devices were sent, after comparing its value with its facts tag.
@@ -185,10 +182,6 @@ class PairService(PairReader):
                 "seconds: run again"
             )
         return after
-
-
-def _is_owned(pair: ObservedPair | None, resource_id: str | None) -> bool:
-    return pair is not None and pair.resource_id == resource_id
 
 
 def _certificates(secret: str, view: PairView, effects: Effects) -> Mapping[int, PublicCertificate]:
