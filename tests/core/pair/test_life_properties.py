@@ -270,9 +270,19 @@ class Life(RuleBasedStateMachine):
                 self._check_promotion(before)
         assert result is not None
         self._check_result(result, before, self._puts() - puts)
+        decided = result.view.observed
+        assert decided is not None
+        if self._was_reserve(decided):
+            # The reserve was due, but devices did not have it before this run. The next run decides its successor.
+            self.reconciler.reconcile(request)
         left = (list(self.store.calls), dict(self.scheduler.schedules))
         self.reconciler.reconcile(request)
         assert (self.store.calls, self.scheduler.schedules) == left
+
+    def _was_reserve(self, decided: ObservedPair) -> bool:
+        """Return whether the present main was the reserve of *decided*."""
+        main, reserve = self.pair.main, decided.reserve
+        return main is not None and reserve is not None and main.version_id == reserve.version_id
 
     def _puts(self) -> int:
         return sum(call[0] == "put" for call in self.store.calls)
