@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from ios_mdm.core.http import Request, Response
+    from ios_mdm.core.ledger.values import Coverage, DeviceEvent, Publication
     from ios_mdm.core.pair.definition import Slot
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import Home
@@ -20,14 +20,9 @@ if TYPE_CHECKING:
     from ios_mdm.core.x509.values import Credential
 
 __all__ = [
-    "Answer",
     "Clock",
-    "Coverage",
     "CustomCertificates",
-    "DeliveryStatus",
     "DescribedSecrets",
-    "DeviceEvent",
-    "DeviceStatus",
     "GivenResources",
     "HttpHandler",
     "LabeledValues",
@@ -218,112 +213,89 @@ class MdmChannel(Protocol):
         """
 
 
-class DeliveryStatus(StrEnum):
-    """State of the delivery of a profile to a device. The ledger stores these words."""
-
-    NOT_SENT = "not-sent"
-    PENDING = "pending"
-    """The command is queued, and the device has not answered."""
-    NOT_NOW = "not-now"
-    """The device will request the command again later."""
-    ERROR = "error"
-    ACKNOWLEDGED = "acknowledged"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceStatus:
-    """Recorded state of a profile on one device.
-
-    Args:
-        enrollment_id: enrollment id of the device.
-        status: state of the delivery.
-        detail: explanation of an error by the device, else empty.
-        at: time of the record, aware UTC; None for ``NOT_SENT``.
-    """
-
-    enrollment_id: str
-    status: DeliveryStatus
-    detail: str = ""
-    at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """Recorded state of one profile on several devices.
-
-    Args:
-        profile: SHA-256 of the profile, 64 hex digits.
-        devices: one entry for each device, in the requested order.
-    """
-
-    profile: str
-    devices: tuple[DeviceStatus, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The answer of a device to a command.
-
-    Args:
-        command_uuid: CommandUUID of any command, also of one that this provider did not send.
-        status: ``ACKNOWLEDGED`` (final), ``ERROR`` or ``NOT_NOW`` (the device will request the command again).
-        detail: explanation of an error by the device in one line, at most 1,000 characters; else empty.
-    """
-
-    command_uuid: str
-    status: DeliveryStatus
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceEvent:
-    """An event of a device, as reported by an MDM server.
-
-    Args:
-        identity: 16 bytes, equal for copies of the event and different for any other event.
-        at: time stated in the event, aware UTC, with microseconds.
-        topic: topic of the event, such as ``mdm.Connect``.
-        enrollment_id: enrollment id of the device, for which commands are queued.
-        enrolled: True if the event shows that the device is enrolled, False if it shows that the device was unenrolled,
-            else None. An Authenticate is only a request, and the user channel is enrolled independently of the device.
-        answer: answer to a command, or None if the event contains no answer.
-    """
-
-    identity: bytes
-    at: datetime
-    topic: str
-    enrollment_id: str
-    enrolled: bool | None = None
-    answer: Answer | None = None
-
-
 class Ledger(Protocol):
-    """The record of the profiles that were sent to devices, and of the answers of the devices."""
+    """The record of the profiles that were sent to devices, of their answers, and of the certificates that they have.
+
+    Reports may arrive repeatedly and in any order. Each method raises a ``DeliveryError`` if the ledger cannot be used.
+    """
+
+    def publish(
+        self, server: str, profile: bytes, *, certificates: Iterable[bytes], seed: UUID, at: datetime
+    ) -> Publication:
+        """Record the profile that devices of *server* are sent from now on, and return the record.
+
+        If *profile* was published last, nothing changes. Else it gets the next revision, and what devices reported of a
+        certificate that no published profile has is deleted.
+
+        Args:
+            server: name of the server.
+            profile: the .mobileconfig.
+            certificates: SHA-256 of the DER of each certificate in the profile, 32 bytes each.
+            seed: random UUID, from which the CommandUUIDs of a new revision derive.
+            at: current time, aware UTC.
+        """
+
+    def publication(self, server: str) -> Publication | None:
+        """Return the profile of *server* that was published last; None if there is none."""
 
     def record_enqueued(
-        self, command_uuid: str, *, server: str, profile: str, enrollment_ids: Sequence[str], at: datetime
+        self, command_uuid: str, *, publication: Publication, epochs: Mapping[str, int], at: datetime
     ) -> None:
-        """Record that *profile* (SHA-256, hex) was queued for these devices. Repetitions have no effect."""
+        """Record that a published profile was queued for devices. A repetition has no effect.
+
+        Args:
+            command_uuid: CommandUUID of the command.
+            publication: the profile.
+            epochs: for each enrollment id, the epoch that ``coverage`` returned before the command was queued. If the
+                device enrolls again later, the command does not count.
+            at: time at which the command was queued, aware UTC.
+        """
 
     def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> None:
         """Record the events of an MDM server atomically and durably.
 
-        Events may arrive before ``record_enqueued``, repeatedly and in any order. Each event counts once, with the time
-        stated in it. Answers to commands of other senders never count in ``coverage``.
+        Events may arrive before ``record_enqueued``. Each event counts once, with the time stated in it. Answers to
+        commands of other senders never count in ``coverage``. Of a list of certificates, only those in published
+        profiles are recorded.
 
         Args:
             events: any number of events of any devices.
             now: current time, aware UTC; records that are too old at this time are deleted.
+
+        Raises:
+            ValueError: An answer has a status other than ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``, or a time has no
+                zone.
         """
 
     def enrolled_ids(self) -> Sequence[str]:
         """Return the enrollment ids of all enrolled devices, sorted."""
 
-    def commands(self, server: str) -> int:
-        """Return the number of commands that were queued for the devices of *server*."""
-
     def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
-        """Return the recorded state of *profile* on each of these devices."""
+        """Return the state of *profile* (SHA-256, hex) on each of these devices.
+
+        On a device, each profile of a server replaces the former one. So only the profile that was published last can
+        have another state than ``not-sent``. Records of a former enrollment of a device do not count.
+        """
+
+    def proofs(self, certificate: bytes, *, enrollment_ids: Sequence[str]) -> Mapping[str, datetime]:
+        """Return the devices whose last list of certificates has *certificate*, with the time of the list.
+
+        A list of a former enrollment does not count.
+
+        Args:
+            certificate: SHA-256 of the DER of the certificate, 32 bytes.
+            enrollment_ids: enrollment ids of devices.
+        """
+
+    def delete_devices(self, *, left_before: datetime) -> int:
+        """Delete all records of the devices that checked out before this time and were not seen again.
+
+        Afterwards, an event before this time has no effect if its device is unknown and was not sent the command that
+        it answers. So a copy of an old event does not restore a device.
+
+        Returns:
+            Number of these devices.
+        """
 
 
 class HttpHandler(Protocol):

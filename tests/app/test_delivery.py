@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import plistlib
+import shutil
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
@@ -16,13 +17,13 @@ from ios_mdm.adapters.clock import FixedClock
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
 from ios_mdm.app.delivery import Delivery, Distributor
 from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, no_devices_advice, read_devices
+from ios_mdm.core.ledger.values import DeliveryStatus
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
-from ios_mdm.ports import DeliveryStatus
 from ios_mdm.settings import DistributionSettings
-from tests.support.events import record_answer, record_device
+from tests.support.events import record_answer, record_authenticate, record_device, record_sent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +87,7 @@ def profile() -> bytes:
 @pytest.fixture
 def delivery() -> Delivery:
     """A first profile for seven devices."""
-    return Delivery(server="berlin", profile=profile(), revision=1, enrollment_ids=DEVICES)
+    return Delivery(server="berlin", profile=profile(), enrollment_ids=DEVICES)
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def distribute(
 def ledger_with_history(ledger: SqliteLedger) -> SqliteLedger:
     """Return the ledger after an earlier profile was sent."""
     for server in ("berlin", "paris"):
-        ledger.record_enqueued(f"{server}-1", server=server, profile="0" * 64, enrollment_ids=["gone"], at=START)
+        record_sent(ledger, f"{server}-1", server=server, enrollment_ids=["gone"], at=START)
     return ledger
 
 
@@ -151,7 +152,7 @@ def test_a_batch_that_is_too_large_is_halved(
     assert channel.calls == calls
     assert channel.devices == list(DEVICES)
     assert reports == ["profile queued for 7 of 7 devices"]
-    assert ledger.commands("berlin") == len(sizes) == len(set(channel.uuids))
+    assert len(sizes) == len(set(channel.uuids))
     for uuid, (device, *_), _ in channel.batches_taken:
         record_answer(ledger, uuid, device, DeliveryStatus.ACKNOWLEDGED, detail="", at=START)
     coverage = ledger.coverage(server="berlin", profile=delivery.digest, enrollment_ids=DEVICES)
@@ -217,15 +218,35 @@ def test_a_failure_names_the_list_of_devices(delivery: Delivery) -> None:
 
 
 def test_a_run_that_dies_before_the_ledger_repeats_the_same_command(
-    delivery: Delivery, ledger: SqliteLedger, other_ledger: SqliteLedger
+    delivery: Delivery, ledger: SqliteLedger, tmp_path: Path
 ) -> None:
     """A batch that was queued but not recorded is sent again with its CommandUUID, which the server has already."""
-    lost = RecordingChannel()
-    distribute(delivery, other_ledger, lost)
-    again = RecordingChannel()
-    distribute(delivery, ledger_with_history(ledger), again)
-    assert not set(lost.uuids) & {str(UUID(int=number)) for number in range(10)}
+    with pytest.raises(DeliveryError):
+        distribute(delivery, ledger, RecordingChannel(fails_at=1))
+    before = SqliteLedger(tmp_path / "before.db")
+    shutil.copy(ledger.path, before.path)
+    lost, again = RecordingChannel(), RecordingChannel()
+    distribute(delivery, ledger, lost)
+    distribute(delivery, before, again)
     assert again.batches_taken == lost.batches_taken
+
+
+def test_a_device_that_enrolls_again_is_sent_the_profile_again(delivery: Delivery, ledger: SqliteLedger) -> None:
+    """The command is a new one, because the MDM server drops a repeated CommandUUID. An older event changes nothing."""
+    # R42
+    first, again = RecordingChannel(), RecordingChannel()
+    record_authenticate(ledger, DEVICES[0], at=START)
+    distribute(delivery, ledger, first)
+    for uuid, batch, _ in first.batches_taken:
+        for device in batch:
+            record_answer(ledger, uuid, device, DeliveryStatus.ACKNOWLEDGED, at=START + timedelta(seconds=1))
+    record_authenticate(ledger, DEVICES[1], at=START - timedelta(seconds=1))
+    assert distribute(delivery, ledger, again) == 0
+    record_authenticate(ledger, DEVICES[0], at=START + timedelta(seconds=2))
+    assert distribute(delivery, ledger, again) == 1
+    assert again.devices == [DEVICES[0]]
+    assert not set(again.uuids) & set(first.uuids)
+    assert distribute(delivery, ledger, again) == 0
 
 
 def test_without_a_ledger_every_command_is_new(delivery: Delivery) -> None:
@@ -250,32 +271,20 @@ def test_a_ledger_that_was_lost_counts_as_none(delivery: Delivery, tmp_path: Pat
     clock = FixedClock(time=START)
     for number, channel in enumerate((first, second)):
         ledger = SqliteLedger(tmp_path / f"{number}.db")
-        ledger.record_enqueued("other", server="paris", profile="0" * 64, enrollment_ids=["gone"], at=START)
+        record_sent(ledger, "other", server="paris", enrollment_ids=["gone"], at=START)
         assert Distributor(channel, ledger, clock, report=lambda _line: None).distribute(delivery) == 7
     assert first.devices == second.devices
     assert len({*first.uuids, *second.uuids}) == 6
 
 
-def test_a_profile_that_returns_is_a_new_command(delivery: Delivery, tmp_path: Path) -> None:
-    """The same content with another revision has other CommandUUIDs, because the server drops repeated ones."""
+def test_a_profile_that_returns_is_a_new_command(delivery: Delivery, ledger: SqliteLedger) -> None:
+    """A former content that is sent again has other CommandUUIDs, because the server drops repeated ones."""
     # R17
-    first, returned, other = RecordingChannel(), RecordingChannel(), RecordingChannel()
-    for number, (one, channel) in enumerate(
-        ((delivery, first), (replace(delivery, revision=3), returned), (replace(delivery, server="paris"), other))
-    ):
-        distribute(one, ledger_with_history(SqliteLedger(tmp_path / f"{number}.db")), channel)
-    assert len({*first.uuids, *returned.uuids, *other.uuids}) == 9
-
-
-def test_another_resource_sends_the_same_profile_again(delivery: Delivery, tmp_path: Path) -> None:
-    """After a take-over, an equal revision is not a repetition: the new owner's ledger lacks the former commands."""
-    # R34
-    first, second = RecordingChannel(), RecordingChannel()
-    for number, (channel, resource_id) in enumerate(((first, "7c" * 16), (second, "8d" * 16))):
-        ledger = ledger_with_history(SqliteLedger(tmp_path / f"{number}.db"))
-        distribute(replace(delivery, resource_id=resource_id), ledger, channel)
-    assert first.devices == second.devices
-    assert not set(first.uuids) & set(second.uuids)
+    channel, clock = RecordingChannel(), FixedClock(time=START)
+    other = replace(delivery, profile=profile())
+    for one in (delivery, other, delivery, replace(delivery, server="paris")):
+        assert Distributor(channel, ledger, clock, report=lambda _line: None).distribute(one) == 7
+    assert len(set(channel.uuids)) == 12
 
 
 def test_another_profile_goes_to_every_device(delivery: Delivery, ledger: SqliteLedger) -> None:
@@ -283,7 +292,7 @@ def test_another_profile_goes_to_every_device(delivery: Delivery, ledger: Sqlite
     # R17
     distribute(delivery, ledger, RecordingChannel())
     channel = RecordingChannel()
-    assert distribute(replace(delivery, profile=profile(), revision=2), ledger, channel) == 7
+    assert distribute(replace(delivery, profile=profile()), ledger, channel) == 7
 
 
 def settings(devices: object, ledger: str | None = None) -> DistributionSettings:

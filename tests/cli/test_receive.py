@@ -22,8 +22,8 @@ from ios_mdm.adapters.http_server import HttpServer
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.nanomdm import NanoMdm
 from ios_mdm.app.collector.handler import Collector
-from ios_mdm.ports import DeliveryStatus, DeviceStatus
-from tests.support.events import KEY, event, signature
+from ios_mdm.core.ledger.values import DeliveryStatus, DeviceStatus
+from tests.support.events import KEY, PROFILE, event, record_sent, signature
 from tests.support.nanomdm_server import nanomdm_server
 from tools.toolchain import ROOT
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from ios_mdm.ports import Ledger
 
-PROFILE = "ab" * 32
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -41,7 +40,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def ledger(tmp_path: Path) -> SqliteLedger:
     """A ledger that records that command c1 was queued for D1."""
     ledger = SqliteLedger(tmp_path / "ledger.db")
-    ledger.record_enqueued("c1", server="berlin", profile=PROFILE, enrollment_ids=["D1"], at=NOW)
+    record_sent(ledger, "c1", enrollment_ids=["D1"], at=NOW)
     return ledger
 
 
@@ -81,7 +80,7 @@ def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, s
         command = plistlib.dumps({"CommandUUID": "c1", "Command": {"RequestType": "InstallProfile", "Payload": b"x"}})
         NanoMdm(url=server.url, api_key=server.api_key, push=False).enqueue(ids, command)
         assert willing.acknowledge_queue() == ["c1"]
-        ledger.record_enqueued("c1", server="berlin", profile=PROFILE, enrollment_ids=ids, at=NOW)
+        record_sent(ledger, "c1", enrollment_ids=ids, at=NOW)
         full.put(Status="Idle")
         chain = [{"LocalizedDescription": "No space", "ErrorDomain": "NS", "ErrorCode": 28}]
         full.put(Status="Error", CommandUUID="c1", ErrorChain=chain)

@@ -133,7 +133,6 @@ def other_devices_while_the_mdm_server_is_down() -> str:
     )
     request = DeliveryRequest(
         content=content,
-        revision=1,
         secret=SECRET,
         secret_arn=fleet.arn,
         resource_id=None,

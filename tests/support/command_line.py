@@ -25,12 +25,12 @@ from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.app.switch_request import SwitchRequest
 from ios_mdm.app.switching import SwitchService
+from ios_mdm.core.ledger.values import DeliveryStatus
 from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.profile import profile_digest, trust_profile
-from ios_mdm.ports import DeliveryStatus
 from ios_mdm.settings import parse_server
 from tests.support.aws import AWS
-from tests.support.events import record_answer
+from tests.support.events import record_answer, record_sent
 from tools.services import ministack
 
 if TYPE_CHECKING:
@@ -161,12 +161,12 @@ class Pair:
 
     def deliver(self, result: PairResult, answers: Mapping[str, str]) -> str:
         """Record that the profile was queued for all devices and that some answered; return its digest."""
-        digest = profile_digest(self.profile(result))
-        self.ledger.record_enqueued("C1", server=self.name, profile=digest, enrollment_ids=DEVICES, at=START)
+        profile = self.profile(result)
+        record_sent(self.ledger, "C1", server=self.name, profile=profile, enrollment_ids=DEVICES, at=START)
         for device, answer in answers.items():
             detail = "[bold]no\x1b[2J" if answer == "error" else ""
             record_answer(self.ledger, "C1", device, DeliveryStatus(answer), detail=detail, at=START)
-        return digest
+        return profile_digest(profile)
 
     def status(self, *arguments: str, days: float = 0, **environment: str) -> Result:
         """Run `status` on the definition, in this process."""

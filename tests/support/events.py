@@ -10,15 +10,30 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ios_mdm.ports import Answer, DeviceEvent
+from ios_mdm.core.ledger.values import Answer, DeviceEvent
 
 if TYPE_CHECKING:
-    from ios_mdm.ports import DeliveryStatus, Ledger
+    from collections.abc import Sequence
 
-__all__ = ["EVENT_TIME", "KEY", "event", "record_answer", "record_device", "signature"]
+    from ios_mdm.core.ledger.values import DeliveryStatus
+    from ios_mdm.ports import Ledger
+
+__all__ = [
+    "EVENT_TIME",
+    "KEY",
+    "PROFILE",
+    "event",
+    "record_answer",
+    "record_authenticate",
+    "record_device",
+    "record_sent",
+    "signature",
+]
 
 EVENT_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = b"webhook-key"
+PROFILE = hashlib.sha256(b"a profile").hexdigest()
+"""Digest of the profile that ``record_sent`` publishes by default."""
 
 
 def event(topic: str = "mdm.Connect", *, at: datetime = EVENT_TIME, event_id: str | None = "e", **fields: Any) -> bytes:
@@ -34,6 +49,22 @@ def signature(body: bytes, key: bytes = KEY) -> str:
     return base64.b64encode(hmac.new(key, body, hashlib.sha256).digest()).decode()
 
 
+def record_sent(
+    ledger: Ledger,
+    command_uuid: str,
+    *,
+    server: str = "berlin",
+    profile: bytes = b"a profile",
+    enrollment_ids: Sequence[str],
+    at: datetime,
+) -> None:
+    """Publish a profile, and record that it was queued for devices in their current enrollments."""
+    publication = ledger.publish(server, profile, certificates=(), seed=uuid.uuid4(), at=at)
+    devices = ledger.coverage(server=server, profile=publication.digest, enrollment_ids=enrollment_ids).devices
+    epochs = {one.enrollment_id: one.epoch for one in devices}
+    ledger.record_enqueued(command_uuid, publication=publication, epochs=epochs, at=at)
+
+
 def record_answer(
     ledger: Ledger, command_uuid: str, enrollment_id: str, status: DeliveryStatus, *, detail: str = "", at: datetime
 ) -> None:
@@ -41,6 +72,15 @@ def record_answer(
     answer = Answer(command_uuid=command_uuid, status=status, detail=detail)
     one = DeviceEvent(
         identity=uuid.uuid4().bytes, at=at, topic="mdm.Connect", enrollment_id=enrollment_id, answer=answer
+    )
+    ledger.record_events([one], now=at)
+
+
+def record_authenticate(ledger: Ledger, enrollment_id: str, *, at: datetime) -> None:
+    """Record that a device requested a new enrollment, as an event without copies."""
+    identity = uuid.uuid4().bytes
+    one = DeviceEvent(
+        identity=identity, at=at, topic="mdm.Authenticate", enrollment_id=enrollment_id, authenticated=True
     )
     ledger.record_events([one], now=at)
 

@@ -87,7 +87,6 @@ class Fleet(World):
         delivery.deliver(
             DeliveryRequest(
                 content=content,
-                revision=1,
                 secret=SECRET,
                 secret_arn=self.arn,
                 resource_id=None,

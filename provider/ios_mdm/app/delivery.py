@@ -6,9 +6,11 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4, uuid5
+from uuid import uuid4, uuid5
 
 from ios_mdm.app.devices import devices_digest
+from ios_mdm.core.ledger.registers import NEVER
+from ios_mdm.core.ledger.values import DeliveryStatus
 from ios_mdm.core.pair.guard import uncovered_versions, unoffered_versions
 from ios_mdm.core.pair.layout import (
     OWNER_TAG,
@@ -22,14 +24,15 @@ from ios_mdm.core.pair.layout import (
     value_without_profile,
 )
 from ios_mdm.core.pair.secret import trusted_label
-from ios_mdm.core.profile import install_profile_command, trust_profile
+from ios_mdm.core.profile import certificate_digests, install_profile_command, trust_profile
 from ios_mdm.errors import BatchTooLargeError, DeliveryError, IdentityError, StoreError, TakenOverError
-from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
+    from ios_mdm.core.ledger.values import Publication
     from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.ports import Clock, Ledger, MdmChannel, SecretStore
 
@@ -42,8 +45,6 @@ __all__ = [
     "check_owner",
     "next_revision",
 ]
-
-_NAMESPACE = UUID("0f3f4f0e-2f63-5b7e-8d53-9a6a6f0a6d0b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,20 +104,16 @@ class ProfileContent:
         return is_known == is_other_known
 
 
-def next_revision(before: ProfileContent | None, revision: int, after: ProfileContent, ledger: Ledger | None) -> int:
-    """Return the revision of a server's next profile. It changes with the content.
-
-    The first revision is higher than each revision that a destroyed stack of this server has sent. If a revision were
-    used twice, so would be a CommandUUID, and the MDM server would drop the second command as a repetition.
+def next_revision(before: ProfileContent | None, revision: int, after: ProfileContent) -> int:
+    """Return the revision of a server's next profile in the state. It changes with the content.
 
     Args:
         before: content of the profile that was sent last; None if none was sent.
         revision: revision of that profile.
         after: content of the next profile.
-        ledger: the ledger; None if none is kept.
     """
     if before is None:
-        return 1 + (0 if ledger is None else ledger.commands(after.server))
+        return 1
     return revision + (0 if before.is_same(after) else 1)
 
 
@@ -168,7 +165,6 @@ class DeliveryRequest:
 
     Args:
         content: content of the profile.
-        revision: revision of the profile, from :func:`next_revision`.
         secret: name of the pair's secret, which records the certificates that were sent.
         secret_arn: ARN of that secret.
         resource_id: id of the resource that owns the pair, 32 hex digits; None if unknown.
@@ -180,7 +176,6 @@ class DeliveryRequest:
     """
 
     content: ProfileContent
-    revision: int
     secret: str
     secret_arn: str
     resource_id: str | None
@@ -197,18 +192,13 @@ class Delivery:
     Args:
         server: name of the server.
         profile: the .mobileconfig.
-        revision: revision of the profile, from 1. A former content that is sent again after another one gets a new
-            revision.
         enrollment_ids: enrollment ids of the devices, without duplicates.
-        resource_id: id of the resource that owns the pair, 32 hex digits; None if unknown.
         listed: path of the file of devices in the definition; None if the definition names no such file.
     """
 
     server: str
     profile: bytes
-    revision: int
     enrollment_ids: Sequence[str]
-    resource_id: str | None = None
     listed: str | None = None
 
     @property
@@ -272,9 +262,7 @@ class DeliveryService:
         delivery = Delivery(
             server=request.content.server,
             profile=request.content.profile(),
-            revision=request.revision,
             enrollment_ids=request.enrollment_ids,
-            resource_id=request.resource_id,
             listed=request.listed,
         )
         if not request.enrollment_ids:
@@ -392,18 +380,18 @@ class Distributor:
                 devices that it is queued for.
         """
         waiting = self.waiting(delivery)
-        # Read before the first batch, because each batch adds a command to the ledger.
-        is_recorded = bool(waiting) and self._ledger is not None and self._ledger.commands(delivery.server) > 0
+        publication = self._publication(delivery) if waiting else None
         notices: dict[str, None] = {}
         sent = 0
-        batches = deque(self._channel.batches(waiting))
+        batches = deque(self._channel.batches(list(waiting)))
         largest = len(waiting)
         while batches:
             batch = batches.popleft()
             if len(batch) > largest:
                 batches.extendleft(reversed(_halves(batch)))
                 continue
-            command_uuid = self._command_uuid(delivery, batch, is_recorded=is_recorded)
+            epochs = {one: waiting[one] for one in batch}
+            command_uuid = self._command_uuid(publication, epochs)
             try:
                 notices |= dict.fromkeys(
                     self._channel.enqueue(batch, install_profile_command(delivery.profile, command_uuid))
@@ -420,14 +408,8 @@ class Distributor:
                     f"{error}. The pair is stored, and the profile is queued for {done} of "
                     f"{len(delivery.enrollment_ids)} devices{where}: run `pulumi up` again to continue with the others"
                 ) from error
-            if self._ledger is not None:
-                self._ledger.record_enqueued(
-                    command_uuid,
-                    server=delivery.server,
-                    profile=delivery.digest,
-                    enrollment_ids=batch,
-                    at=self._clock.now(),
-                )
+            if self._ledger is not None and publication is not None:
+                self._ledger.record_enqueued(command_uuid, publication=publication, epochs=epochs, at=self._clock.now())
             sent += len(batch)
         for notice in notices:
             self._report(notice)
@@ -439,35 +421,48 @@ class Distributor:
         )
         return sent
 
-    def waiting(self, delivery: Delivery) -> list[str]:
-        """Return the devices without a record that the profile was queued for them; without a ledger, all devices."""
+    def waiting(self, delivery: Delivery) -> Mapping[str, int]:
+        """Return the devices without a record that the profile was queued for them, with the epoch of each.
+
+        Without a ledger, these are all devices.
+        """
         if self._ledger is None:
-            return list(delivery.enrollment_ids)
+            return dict.fromkeys(delivery.enrollment_ids, NEVER)
         coverage = self._ledger.coverage(
             server=delivery.server, profile=delivery.digest, enrollment_ids=delivery.enrollment_ids
         )
-        return [device.enrollment_id for device in coverage.devices if device.status is DeliveryStatus.NOT_SENT]
+        return {one.enrollment_id: one.epoch for one in coverage.devices if one.status is DeliveryStatus.NOT_SENT}
 
-    def _command_uuid(self, delivery: Delivery, batch: Sequence[str], *, is_recorded: bool) -> str:
+    def _publication(self, delivery: Delivery) -> Publication | None:
+        """Record in the ledger that devices are sent this profile; None without a ledger."""
+        if self._ledger is None:
+            return None
+        return self._ledger.publish(
+            delivery.server,
+            delivery.profile,
+            certificates=certificate_digests(delivery.profile),
+            seed=self._random_uuid(),
+            at=self._clock.now(),
+        )
+
+    def _command_uuid(self, publication: Publication | None, epochs: Mapping[str, int]) -> str:
         """Return the CommandUUID of a batch.
 
-        With a ledger, a run after an interrupted one uses the same CommandUUID, so that no command is queued twice.
-        After a take-over the CommandUUID is another one, because the ledger of the new owner does not have the
-        revisions that were sent before.
+        With a ledger, a run after an interrupted one uses the same CommandUUID, so that no command is queued twice. A
+        device that enrolled again has another epoch, and so another CommandUUID: the MDM server drops a repeated one.
+        A ledger that was lost has another seed.
 
-        Without a ledger, the CommandUUID is random. A device may have lost a profile that was sent to it, and the MDM
-        server drops a repeated CommandUUID. Installing a profile twice has no effect. A ledger without a command for
-        this server counts as no ledger: its file may be lost after each run, as in a pipeline.
+        Without a ledger, the CommandUUID is random, because a device may have lost a profile that was sent to it.
+        Installing a profile twice has no effect.
 
         Args:
-            delivery: the profile.
-            batch: enrollment ids of the devices.
-            is_recorded: whether the ledger had commands for this server before this run.
+            publication: the record of the profile in the ledger; None without a ledger.
+            epochs: epoch of each device of the batch, by enrollment id.
         """
-        if not is_recorded:
+        if publication is None:
             return str(self._random_uuid()).upper()
-        content = f"{delivery.resource_id}/{delivery.server}/{delivery.revision}/{delivery.digest}/{','.join(batch)}"
-        return str(uuid5(_NAMESPACE, content)).upper()
+        content = ",".join(f"{one}/{epoch}" for one, epoch in epochs.items())
+        return str(uuid5(publication.seed, content)).upper()
 
 
 def _halves(batch: Sequence[str]) -> Sequence[Sequence[str]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, next_revision
+from ios_mdm.app.delivery import DeliveryRequest, ProfileContent
 from ios_mdm.app.pair.identity import check_pair_owner
 from ios_mdm.app.switch_request import switch_request
 from ios_mdm.core.pair.home import Home, profile_identifier
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ios_mdm.app.pair.values import PairRequest, PairResult, PairView
     from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.app.switching import ArmedSwitch, SwitchService
-    from ios_mdm.ports import Ledger
     from ios_mdm.settings import PromotionSettings
     from ios_mdm.settings.distribution import ProfileSettings
 
@@ -63,15 +62,11 @@ class Distribution:
         settings: identifier and organization of the profile.
         enrollment_ids: enrollment ids of the devices, without duplicates.
         before: content of the profile that was sent last; None if none was sent.
-        revision: revision of that profile.
-        ledger: the ledger; None if none is kept.
     """
 
     settings: ProfileSettings
     enrollment_ids: Sequence[str]
     before: ProfileContent | None = None
-    revision: int = 0
-    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +278,6 @@ def _delivery_request(pair: PairRequest, wanted: Distribution, result: PairResul
     )
     return DeliveryRequest(
         content=content,
-        revision=next_revision(wanted.before, wanted.revision, content, wanted.ledger),
         secret=pair.secret,
         secret_arn=observed.arn,
         resource_id=pair.new_resource_id if pair.known is None else pair.known.resource_id,

@@ -16,8 +16,8 @@ from ios_mdm.cli.definition_file import read_definition, selected_stack_file
 from ios_mdm.cli.exits import Exit, exit_on_error, print_error
 from ios_mdm.cli.output import echo
 from ios_mdm.cli.table import show
+from ios_mdm.core.ledger.values import DeliveryStatus
 from ios_mdm.core.times import rfc3339
-from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-__all__ = ["install_profile_command", "profile_digest", "trust_profile"]
+__all__ = ["certificate_digests", "install_profile_command", "profile_digest", "trust_profile"]
 
 # Frozen, because another namespace replaces the payloads on every device.
 _NAMESPACE = UUID("8b9f0c5e-52ad-4c0b-9d3b-3d3a2f0f6a11")
@@ -97,6 +97,12 @@ def install_profile_command(profile: bytes, command_uuid: str) -> bytes:
 def profile_digest(profile: bytes) -> str:
     """Return the SHA-256 of a profile, 64 hex digits."""
     return hashlib.sha256(profile).hexdigest()
+
+
+def certificate_digests(profile: bytes) -> frozenset[bytes]:
+    """Return the SHA-256 of the DER of each certificate in a profile of :func:`trust_profile`, 32 bytes each."""
+    payloads = plistlib.loads(profile)["PayloadContent"]
+    return frozenset(hashlib.sha256(one["PayloadContent"]).digest() for one in payloads)
 
 
 def _trusted_certificates(pem: str, server: str) -> list[tuple[x509.Certificate, str]]:

@@ -65,9 +65,10 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         content = _content(inputs, chains)
         before = replace(_content(olds, None), sha256=_digest(olds)) if olds else None
         revision = int(cast("int", olds["revision"])) if olds else 0
-        ledger = None if settings.ledger is None else here.ledger(settings.ledger)
+        inputs["revision"] = next_revision(before, revision, content)
         try:
-            inputs["revision"] = next_revision(before, revision, content, ledger)
+            if settings.ledger is not None:
+                here.ledger(settings.ledger).publication(str(inputs["server"]))
         except DeliveryError as error:
             _warn_unread_devices(inputs, error)
             inputs |= {**_UNREAD_DEVICES, "revision": revision + 1}
@@ -261,7 +262,6 @@ def _deliver(inputs: Wire, *, former_identifier: str | None = None, is_channel_s
     delivery = reconciler.deliver(
         DeliveryRequest(
             content=_content(inputs, chains),
-            revision=int(cast("int", inputs["revision"])),
             secret=str(inputs["secret"]),
             secret_arn=str(inputs["secretArn"]),
             resource_id=_resource_id(inputs),
@@ -285,7 +285,7 @@ def _recipients(inputs: Wire, settings: DistributionSettings) -> Sequence[str]:
     devices = here.devices(settings)
     if inputs["devicesSha256"] == _UNREAD_DEVICES["devicesSha256"]:
         if settings.ledger is not None:
-            here.ledger(settings.ledger).commands(str(inputs["server"]))
+            here.ledger(settings.ledger).publication(str(inputs["server"]))
         raise DeliveryError("the devices could not be read when this run was checked: run again")
     return devices
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ios_mdm.adapters.ledgers import sqlite
+from ios_mdm.adapters.ledgers import database
 from ios_mdm.adapters.ledgers.problems import problem
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.core.ledger.values import DeviceEvent
 from ios_mdm.errors import DeliveryError
-from ios_mdm.ports import DeviceEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def ledger(tmp_path: Path) -> SqliteLedger:
 
 def test_a_locked_ledger_is_reported(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command finds the process that keeps it."""
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.0)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.0)
     with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         message = error_message(lambda: written(ledger))

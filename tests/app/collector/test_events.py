@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ios_mdm.app.collector.events import WebhookError, event_from_webhook
-from ios_mdm.ports import Answer, DeliveryStatus
+from ios_mdm.core.ledger.values import Answer, DeliveryStatus
 from tests.support.events import EVENT_TIME, event
 
 
@@ -84,6 +84,7 @@ def test_checkins_show_whether_a_device_is_enrolled(topic: str, enrolled: bool |
     """A token makes a device reachable. Authenticate alone only requests the enrollment."""
     read = event_from_webhook(event(topic))
     assert (read.topic, read.enrollment_id, read.enrolled, read.answer) == (topic, "D1", enrolled, None)
+    assert read.authenticated == (topic == "mdm.Authenticate")
 
 
 def test_a_user_channel_is_no_device() -> None:
@@ -91,6 +92,7 @@ def test_a_user_channel_is_no_device() -> None:
     ids = {"id": "D1:user", "parent_id": "D1", "type": "User"}
     assert event_from_webhook(event("mdm.CheckOut", ids=ids)).enrolled is None
     assert event_from_webhook(event("mdm.TokenUpdate", ids=ids)).enrolled is None
+    assert not event_from_webhook(event("mdm.Authenticate", ids=ids)).authenticated
 
 
 @pytest.mark.parametrize(("name", "other"), [("udid", "enrollment_id"), ("enrollment_id", "udid")])

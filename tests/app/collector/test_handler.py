@@ -15,17 +15,16 @@ from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.app.collector import handler
 from ios_mdm.app.collector.handler import Collector, signature
 from ios_mdm.core.http import MAX_BODY, Request, Response
+from ios_mdm.core.ledger.values import DeliveryStatus, DeviceStatus
 from ios_mdm.errors import DeliveryError
-from ios_mdm.ports import DeliveryStatus, DeviceStatus
-from tests.support.events import EVENT_TIME, KEY, event
+from tests.support.events import EVENT_TIME, KEY, PROFILE, event, record_sent
 from tests.support.events import signature as computed_signature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ios_mdm.ports import DeviceEvent
+    from ios_mdm.core.ledger.values import DeviceEvent
 
-PROFILE = "ab" * 32
 NOW = EVENT_TIME + timedelta(seconds=30)
 
 
@@ -33,7 +32,7 @@ NOW = EVENT_TIME + timedelta(seconds=30)
 def ledger(tmp_path: Path) -> SqliteLedger:
     """A ledger in which command c1 was queued for D1."""
     ledger = SqliteLedger(tmp_path / "ledger.db")
-    ledger.record_enqueued("c1", server="berlin", profile=PROFILE, enrollment_ids=["D1"], at=EVENT_TIME)
+    record_sent(ledger, "c1", enrollment_ids=["D1"], at=EVENT_TIME)
     return ledger
 
 
@@ -80,6 +79,19 @@ def test_200_means_that_the_event_is_in_the_ledger(ledger: SqliteLedger) -> None
     assert ledger.enrolled_ids() == ()
 
 
+def test_an_erased_device_does_not_have_the_profile(ledger: SqliteLedger) -> None:
+    """A later Authenticate ends the records of a device. A replayed older one changes nothing."""  # R42
+    second = timedelta(seconds=1)
+    assert answer(collector(ledger), signed_post(acknowledgment())) == 200
+    assert answer(collector(ledger), signed_post(event("mdm.Authenticate", at=EVENT_TIME - second))) == 200
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+    user = event("mdm.Authenticate", at=EVENT_TIME + second, ids={"id": "D1", "parent_id": "D1", "type": "User"})
+    assert answer(collector(ledger), signed_post(user)) == 200
+    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+    assert answer(collector(ledger), signed_post(event("mdm.Authenticate", at=EVENT_TIME + second))) == 200
+    assert status(ledger).status == DeliveryStatus.NOT_SENT
+
+
 def test_many_requests_share_one_write(ledger: SqliteLedger) -> None:
     """Each request has a separate answer, in the order of the requests."""
     counting = _Counting(ledger.path)
@@ -93,7 +105,7 @@ def test_many_requests_share_one_write(ledger: SqliteLedger) -> None:
     ]
     responses = collector(counting).answers(requests)
     assert [one.status for one in responses] == [200, 401, 400, 200, 200, 200]
-    assert counting.batches == [2]
+    assert counting.batches == [3]
     assert ledger.enrolled_ids() == ("D1", "D2")
 
 
@@ -106,7 +118,7 @@ class _Counting(SqliteLedger):
         super().record_events(events, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("topic", ["mdm.Authenticate", "mdm.GetToken", "mdm.DeclarativeManagement"])
+@pytest.mark.parametrize("topic", ["mdm.GetToken", "mdm.DeclarativeManagement"])
 def test_an_event_that_changes_nothing_is_not_written(tmp_path: Path, topic: str) -> None:
     """NanoMDM reports all requests of a device. Most of them have nothing to record."""
     ledger = SqliteLedger(tmp_path / "ledger.db")

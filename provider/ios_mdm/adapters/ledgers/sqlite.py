@@ -1,29 +1,27 @@
-"""A ledger in a SQLite file: the profiles that were sent to devices, and the answers of the devices."""
+"""A ledger in a SQLite file."""
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
-from ios_mdm.adapters.ledgers.private_file import create_private, is_private, make_private
-from ios_mdm.adapters.ledgers.problems import problem
-from ios_mdm.core.times import parsed_time, rfc3339
-from ios_mdm.errors import DefinitionError, DeliveryError
-from ios_mdm.ports import Coverage, DeliveryStatus, DeviceStatus, Ledger
+from ios_mdm.adapters.ledgers.database import Database
+from ios_mdm.core.ledger.registers import NEVER, Enrollment, Finality, LastAnswer, Progress, microseconds, time_of
+from ios_mdm.core.ledger.state import device_status
+from ios_mdm.core.ledger.values import Answer, Coverage, DeliveryStatus, DeviceEvent, Publication
+from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
-    from ios_mdm.ports import Answer, DeviceEvent
+    from ios_mdm.ports import Ledger
 
 __all__ = ["SqliteLedger", "open_ledger"]
-
-BUSY_TIMEOUT: Final = 30.0
-"""Seconds that a writer waits for the others. Collector and `up` write at the same time, each for milliseconds."""
 
 STRAY_ANSWERS: Final = timedelta(days=7)
 """How long an answer waits for its command to be recorded. The collector gets the answers to all commands."""
@@ -32,70 +30,33 @@ KEPT_EVENTS: Final = timedelta(days=7)
 """How long the identity of an event is kept, from the time of the event.
 
 NanoMDM posts an event once, at once. A queue between it and the collector may deliver a copy later: AWS Lambda retries
-for 6 hours, Amazon SQS keeps messages for 4 days by default. A copy that is older has no effect either, because records
-change by the time of the event only. 100,000 devices with 5 events a day are about 100 MB.
+for 6 hours, Amazon SQS keeps messages for 4 days by default. A copy that is older has no effect either, because each
+register keeps the greatest time. 100,000 devices with 5 events a day are about 100 MB.
 """
 
-SCHEMA_VERSION: Final = 2
+# A join of Progress in SQL, because a profile is queued for many devices at once. All values on the right side of an
+# assignment are those before the statement.
+_QUEUED: Final = """
+    INSERT INTO delivery VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, ?6, '')
+    ON CONFLICT DO UPDATE SET revision = excluded.revision,
+        queued = CASE WHEN excluded.revision > revision THEN excluded.queued ELSE max(queued, excluded.queued) END,
+        epoch = CASE WHEN excluded.revision > revision THEN excluded.epoch ELSE max(epoch, excluded.epoch) END,
+        acknowledged = CASE WHEN excluded.revision > revision THEN excluded.acknowledged ELSE acknowledged END,
+        answered_queued = CASE WHEN excluded.revision > revision THEN excluded.answered_queued ELSE answered_queued END,
+        finality = CASE WHEN excluded.revision > revision THEN excluded.finality ELSE finality END,
+        answered = CASE WHEN excluded.revision > revision THEN excluded.answered ELSE answered END,
+        detail = CASE WHEN excluded.revision > revision THEN excluded.detail ELSE detail END
+    WHERE excluded.revision >= revision"""
 
-# The journal mode is SQLite's default and not WAL. So the ledger is one file, which a process without write access can
-# read. With one connection for each operation, it is as fast (1,000 writes per second).
-_SCHEMA: Final = (
-    """CREATE TABLE delivery (
-        number INTEGER PRIMARY KEY, command_uuid TEXT NOT NULL, enrollment_id TEXT NOT NULL, server TEXT NOT NULL,
-        profile TEXT NOT NULL, at TEXT NOT NULL, UNIQUE (command_uuid, enrollment_id))""",
-    "CREATE INDEX delivery_profile ON delivery (server, profile)",
-    """CREATE TABLE answer (
-        command_uuid TEXT NOT NULL, enrollment_id TEXT NOT NULL, status TEXT NOT NULL, detail TEXT NOT NULL,
-        at TEXT NOT NULL, finality INTEGER NOT NULL, known INTEGER NOT NULL,
-        PRIMARY KEY (command_uuid, enrollment_id)) WITHOUT ROWID""",
-    "CREATE INDEX answer_stray ON answer (at) WHERE NOT known",
-    # microseconds: a device can check out and enroll again within a second
-    """CREATE TABLE device (
-        enrollment_id TEXT PRIMARY KEY, enrolled INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID""",
-    # the time comes first: new events are at the end of the table, and old ones are deleted from its start
-    "CREATE TABLE event (at INTEGER NOT NULL, identity BLOB NOT NULL, PRIMARY KEY (at, identity)) WITHOUT ROWID",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
+_PROGRESS: Final = "revision, queued, epoch, acknowledged, answered_queued, finality, answered, detail"
+"""Columns of a ``Progress``."""
 
-# An answer replaces a less final answer, and an equally final answer with a later time. So the order of arrival has no
-# effect, nor has a repeated answer.
-_ANSWER: Final = """
-    INSERT INTO answer VALUES (:uuid, :device, :status, :detail, :at, :finality,
-        EXISTS (SELECT 1 FROM delivery WHERE command_uuid = :uuid))
-    ON CONFLICT DO UPDATE SET status = excluded.status, detail = excluded.detail, at = excluded.at,
-        finality = excluded.finality
-    WHERE excluded.finality > finality
-        OR (excluded.finality = finality AND (excluded.at, excluded.detail) < (at, detail))"""
-
-# The later event counts, and of two events with the same time, the enrollment. So the order of arrival has no effect.
-_DEVICE: Final = """
-    INSERT INTO device VALUES (?, ?, ?)
-    ON CONFLICT DO UPDATE SET enrolled = excluded.enrolled, at = excluded.at
-    WHERE (excluded.at, excluded.enrolled) > (at, enrolled)"""
-
-_DELIVERY: Final = """
-    INSERT INTO delivery (command_uuid, enrollment_id, server, profile, at) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT DO NOTHING"""
-
-# All profiles of the server are needed, because a profile that was queued later replaces an earlier one. Deliveries in
-# the same second are in the order in which they were recorded.
-_COVERAGE: Final = """
-    SELECT delivery.enrollment_id, profile, ifnull(status, 'pending'), ifnull(detail, ''),
-        ifnull(answer.at, delivery.at)
-    FROM delivery LEFT JOIN answer USING (command_uuid, enrollment_id)
-    WHERE server = ? ORDER BY delivery.at, number"""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-_FINALITY: Final = {DeliveryStatus.NOT_NOW: 0, DeliveryStatus.ERROR: 1, DeliveryStatus.ACKNOWLEDGED: 2}
+_FINALITY: Final = {DeliveryStatus.NOT_NOW: Finality.NOT_NOW, DeliveryStatus.ERROR: Finality.ERROR}
 
 
 @dataclass(frozen=True, slots=True)
 class SqliteLedger:
     """A ledger in a SQLite file. The first write creates the file, and several processes can use it at the same time.
-
-    Every method raises a ``DeliveryError`` if the file cannot be used.
 
     Args:
         path: path of the file. It gets mode 0600, and missing folders above it get mode 0700.
@@ -103,168 +64,255 @@ class SqliteLedger:
 
     path: Path
 
+    @property
+    def _database(self) -> Database:
+        return Database(self.path)
+
+    def publish(
+        self, server: str, profile: bytes, *, certificates: Iterable[bytes], seed: UUID, at: datetime
+    ) -> Publication:
+        """Record the profile that devices of *server* are sent from now on, and return the record."""
+        found = self.publication(server)
+        if found is not None and found.profile == profile:
+            return found
+        with self._database.writing() as connection:
+            found = _publication(connection, server)
+            if found is not None and found.profile == profile:
+                return found
+            made = Publication(
+                server=server,
+                revision=1 + (0 if found is None else found.revision),
+                profile=profile,
+                certificates=frozenset(certificates),
+                seed=seed,
+                at=time_of(microseconds(at)),
+            )
+            row = (server, made.revision, made.digest, seed.bytes, microseconds(at), profile)
+            connection.execute("INSERT OR REPLACE INTO publication VALUES (?, ?, ?, ?, ?, ?)", row)
+            connection.execute("DELETE FROM published WHERE server = ?", (server,))
+            rows = [(server, one) for one in made.certificates]
+            connection.executemany("INSERT INTO published VALUES (?, ?)", rows)
+            # An answer to a command of a former revision changes nothing.
+            connection.execute("DELETE FROM command WHERE server = ? AND revision < ?", (server, made.revision))
+            connection.execute("DELETE FROM certificate WHERE certificate NOT IN (SELECT certificate FROM published)")
+            return made
+
+    def publication(self, server: str) -> Publication | None:
+        """Return the profile of *server* that was published last; None if there is none."""
+        with self._database.reading() as connection:
+            return None if connection is None else _publication(connection, server)
+
     def record_enqueued(
-        self, command_uuid: str, *, server: str, profile: str, enrollment_ids: Sequence[str], at: datetime
+        self, command_uuid: str, *, publication: Publication, epochs: Mapping[str, int], at: datetime
     ) -> None:
-        """Record that *profile* (SHA-256, hex) was queued for these devices. A repeated call has no effect."""
-        rows = [(command_uuid, one, server, profile, rfc3339(at)) for one in enrollment_ids]
-        with self._writing() as connection:
-            connection.executemany(_DELIVERY, rows)
-            connection.execute("UPDATE answer SET known = 1 WHERE command_uuid = ?", (command_uuid,))
+        """Record that a published profile was queued for devices. A repetition has no effect."""
+        server, revision, queued = publication.server, publication.revision, microseconds(at)
+        with self._database.writing() as connection:
+            row = (command_uuid, server, revision, queued)
+            if not connection.execute("INSERT INTO command VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount:
+                server, revision, queued = _command(connection, command_uuid) or (server, revision, queued)
+            rows = [(server, one, revision, queued, epoch, NEVER) for one, epoch in epochs.items()]
+            connection.executemany(_QUEUED, rows)
+            early = connection.execute(
+                "DELETE FROM stray WHERE command_uuid = ? "
+                "RETURNING enrollment_id, acknowledged, finality, answered, detail",
+                (command_uuid,),
+            ).fetchall()
+            for enrollment_id, acknowledged, *answer in early:
+                progress = Progress(revision=revision, acknowledged=acknowledged, answer=LastAnswer(queued, *answer))
+                _join_progress(connection, server, enrollment_id, progress)
 
     def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> None:
         """Record the events of an MDM server in one transaction. They are durable when this method returns.
-
-        Args:
-            events: any number of events in any order, also repeated, and answers to commands that are recorded later.
-            now: current time, aware UTC; records that are too old at this time are deleted.
 
         Raises:
             ValueError: An answer has a status other than ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``, or a time has no
                 zone.
         """
-        oldest = _microseconds(now - KEPT_EVENTS)
-        with self._writing() as connection:
+        oldest = microseconds(now - KEPT_EVENTS)
+        with self._database.writing() as connection:
+            (deleted,) = connection.execute("SELECT before FROM deletion").fetchone() or (NEVER,)
             for event in events:
-                at = _microseconds(event.at)
+                at = microseconds(event.at)
                 if at >= oldest:
                     row = (at, event.identity)
                     if not connection.execute("INSERT INTO event VALUES (?, ?) ON CONFLICT DO NOTHING", row).rowcount:
                         continue
-                if event.answer is not None:
-                    connection.execute(_ANSWER, _answer_row(event, event.answer))
-                if event.enrolled is not None:
-                    connection.execute(_DEVICE, (event.enrollment_id, event.enrolled, at))
+                if at < deleted and not _is_known(connection, event):
+                    continue
+                _record(connection, event, at)
             connection.execute("DELETE FROM event WHERE at < ?", (oldest,))
-            connection.execute("DELETE FROM answer WHERE NOT known AND at < ?", (rfc3339(now - STRAY_ANSWERS),))
+            connection.execute("DELETE FROM stray WHERE at < ?", (microseconds(now - STRAY_ANSWERS),))
 
     def enrolled_ids(self) -> Sequence[str]:
         """Return the ids of the enrolled devices, sorted; empty if the file does not exist."""
-        rows = self._rows("SELECT enrollment_id FROM device WHERE enrolled ORDER BY enrollment_id")
-        return tuple(one for (one,) in rows)
-
-    def commands(self, server: str) -> int:
-        """Return the number of commands that were queued for the devices of *server*."""
-        rows = self._rows("SELECT count(DISTINCT command_uuid) FROM delivery WHERE server = ?", server)
-        return int(rows[0][0]) if rows else 0
+        query = "SELECT enrollment_id FROM device WHERE seen > ? AND seen >= gone ORDER BY enrollment_id"
+        return tuple(one for (one,) in self._database.rows(query, NEVER))
 
     def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
-        """Return the recorded state of *profile* on each of these devices.
-
-        On a device, each profile of a server replaces the former one. So if another profile was queued later, *profile*
-        is ``not-sent`` until it is queued again. If *profile* was queued several times in a row, the first acknowledged
-        delivery counts, or the last one if none is acknowledged.
-        """
-        known: dict[str, DeviceStatus] = {}
-        for enrollment_id, delivered, status, detail, at in self._rows(_COVERAGE, server):
-            before = known.get(enrollment_id)
-            if delivered != profile:
-                known.pop(enrollment_id, None)
-            elif before is None or before.status is not DeliveryStatus.ACKNOWLEDGED:
-                known[enrollment_id] = DeviceStatus(
-                    enrollment_id=enrollment_id, status=DeliveryStatus(status), detail=detail, at=parsed_time(at)
-                )
-        missing = (
-            DeviceStatus(enrollment_id=one, status=DeliveryStatus.NOT_SENT)
+        """Return the state of *profile* on each of these devices, in its current enrollment."""
+        with self._database.reading() as connection:
+            if connection is None:
+                revision, epochs, found = None, {}, {}
+            else:
+                query = "SELECT revision FROM publication WHERE server = ? AND digest = ?"
+                (revision,) = connection.execute(query, (server, profile)).fetchone() or (None,)
+                epochs = _epochs(connection)
+                query = f"SELECT enrollment_id, {_PROGRESS} FROM delivery WHERE server = ? AND revision = ?"  # noqa: S608 - a constant
+                found = {one: _progress(row) for one, *row in connection.execute(query, (server, revision))}
+        devices = (
+            device_status(one, found.get(one), revision=revision, epoch=epochs.get(one, NEVER))
             for one in enrollment_ids
-            if one not in known
         )
-        statuses = known | {one.enrollment_id: one for one in missing}
-        return Coverage(profile=profile, devices=tuple(statuses[one] for one in enrollment_ids))
+        return Coverage(profile=profile, devices=tuple(devices))
 
-    def _rows(self, query: str, *parameters: str) -> list[tuple[str, ...]]:
-        """Return the rows of *query*; empty if the file does not exist or is empty. Create no file."""
-        if not self._exists():
-            return []
-        with self._connected() as connection:
-            return connection.execute(query, parameters).fetchall() if self._version(connection) else []
+    def proofs(self, certificate: bytes, *, enrollment_ids: Sequence[str]) -> Mapping[str, datetime]:
+        """Return the devices whose last list of certificates has *certificate*, with the time of the list."""
+        query = """SELECT enrollment_id, reported, authenticated, seen, gone, listed
+            FROM certificate JOIN device USING (enrollment_id) WHERE certificate = ?"""
+        proved = {
+            one: reported
+            for one, reported, *times in self._database.rows(query, certificate)
+            if _enrollment_of(times).is_proved(reported)
+        }
+        return {one: time_of(proved[one]) for one in enrollment_ids if one in proved}
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: committed at the end of the block, and rolled back if the block raises an error."""
-        self._prepare()
-        with self._connected() as connection:
-            # immediate: a transaction that reads first cannot be upgraded while another process writes
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                version = self._version(connection)
-                self._make_private()
-                if version == 0:
-                    for statement in _SCHEMA:
-                        connection.execute(statement)
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection to the file, which must exist."""
-        uri = f"{self.path.absolute().as_uri()}?mode=rw"
-        try:
-            connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
-            with contextlib.closing(connection):
-                yield connection
-        except sqlite3.Error as error:
-            raise self._error(problem(self.path, error)) from None
-
-    def _exists(self) -> bool:
-        try:
-            return is_private(self.path)
-        except OSError as error:
-            raise self._error(problem(self.path, error)) from None
-
-    def _prepare(self) -> None:
-        """Create the file if it does not exist."""
-        try:
-            if not self._exists():
-                create_private(self.path)
-        except OSError as error:
-            raise self._error(problem(self.path, error)) from None
-
-    def _make_private(self) -> None:
-        """Remove the permissions of other users from the file.
-
-        Call it only after the file is known to be a ledger, because the URL may name any file.
-        """
-        try:
-            make_private(self.path)
-        except OSError as error:
-            raise self._error(problem(self.path, error)) from None
-
-    def _version(self, connection: sqlite3.Connection) -> int:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise self._error("a newer ios-mdm wrote it, so update this one")
-        if 0 < version < SCHEMA_VERSION:
-            raise self._error("an older ios-mdm wrote it: delete it, and every device gets the profile again")
-        if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise self._error("it is the database of another program, so choose another path")
-        return int(version)
-
-    def _error(self, what: str) -> DeliveryError:
-        return DeliveryError(f"the ledger {self.path} cannot be used: {what}")
+    def delete_devices(self, *, left_before: datetime) -> int:
+        """Delete all records of the devices that checked out before this time and were not seen again."""
+        before = microseconds(left_before)
+        with self._database.writing() as connection:
+            query = "SELECT enrollment_id, authenticated, seen, gone, listed FROM device WHERE gone < ? AND seen < gone"
+            rows = connection.execute(query, (before,)).fetchall()
+            left = [(one,) for one, *times in rows if _enrollment_of(times).has_left(before)]
+            for table in ("delivery", "stray", "certificate", "device"):
+                connection.executemany(f"DELETE FROM {table} WHERE enrollment_id = ?", left)  # noqa: S608 - a constant
+            connection.execute(
+                "INSERT INTO deletion VALUES (1, ?) ON CONFLICT DO UPDATE SET before = max(before, excluded.before)",
+                (before,),
+            )
+        return len(left)
 
 
-def _microseconds(time: datetime) -> int:
-    if time.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return (time - _EPOCH) // timedelta(microseconds=1)
+def _record(connection: sqlite3.Connection, event: DeviceEvent, at: int) -> None:
+    """Join the content of an event with the records of its device."""
+    device = event.enrollment_id
+    if event.answer is not None:
+        _record_answer(connection, device, event.answer, at)
+    before = _enrollment(connection, device)
+    after = (before or Enrollment()).union(
+        Enrollment(
+            authenticated=at if event.authenticated else NEVER,
+            seen=at if event.enrolled is True else NEVER,
+            gone=at if event.enrolled is False else NEVER,
+            listed=NEVER if event.certificates is None else at,
+        )
+    )
+    if after not in {before, Enrollment()}:
+        row = (device, after.authenticated, after.seen, after.gone, after.listed)
+        connection.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?)", row)
+    for certificate in event.certificates or ():
+        connection.execute(
+            """INSERT INTO certificate SELECT ?1, ?2, ?3
+                WHERE EXISTS (SELECT 1 FROM published WHERE certificate = ?1)
+                ON CONFLICT DO UPDATE SET reported = max(reported, excluded.reported)""",
+            (certificate, device, at),
+        )
 
 
-def _answer_row(event: DeviceEvent, answer: Answer) -> dict[str, object]:
-    if answer.status not in _FINALITY:
+def _is_known(connection: sqlite3.Connection, event: DeviceEvent) -> bool:
+    """Return whether the device of an event is recorded, or was sent the command that it answers."""
+    if _enrollment(connection, event.enrollment_id) is not None:
+        return True
+    uuid = None if event.answer is None else event.answer.command_uuid
+    query = "SELECT 1 FROM command JOIN delivery USING (server) WHERE command_uuid = ? AND enrollment_id = ?"
+    return connection.execute(query, (uuid, event.enrollment_id)).fetchone() is not None
+
+
+def _record_answer(connection: sqlite3.Connection, device: str, answer: Answer, at: int) -> None:
+    if answer.status is not DeliveryStatus.ACKNOWLEDGED and answer.status not in _FINALITY:
         raise ValueError(f"{str(answer.status)!r} is not an answer of a device")
-    return {
-        "uuid": answer.command_uuid,
-        "device": event.enrollment_id,
-        "status": answer.status,
-        "detail": answer.detail,
-        "at": rfc3339(event.at),
-        "finality": _FINALITY[answer.status],
-    }
+    is_acknowledged = answer.status is DeliveryStatus.ACKNOWLEDGED
+    acknowledged = at if is_acknowledged else NEVER
+    last = LastAnswer() if is_acknowledged else LastAnswer(NEVER, _FINALITY[answer.status], at, answer.detail)
+    command = _command(connection, answer.command_uuid)
+    if command is not None:
+        server, revision, queued = command
+        last = last if is_acknowledged else last._replace(queued=queued)
+        _join_progress(connection, server, device, Progress(revision=revision, acknowledged=acknowledged, answer=last))
+        return
+    key = (answer.command_uuid, device)
+    query = (
+        "SELECT at, acknowledged, finality, answered, detail FROM stray WHERE command_uuid = ? AND enrollment_id = ?"
+    )
+    found = connection.execute(query, key).fetchone()
+    if found is not None:
+        at, acknowledged, last = (
+            max(at, found[0]),
+            max(acknowledged, found[1]),
+            max(last, LastAnswer(NEVER, *found[2:])),
+        )
+    row = (*key, at, acknowledged, *last[1:])
+    connection.execute("INSERT OR REPLACE INTO stray VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def _join_progress(connection: sqlite3.Connection, server: str, device: str, progress: Progress) -> None:
+    query = f"SELECT {_PROGRESS} FROM delivery WHERE server = ? AND enrollment_id = ?"  # noqa: S608 - a constant
+    row = connection.execute(query, (server, device)).fetchone()
+    before = None if row is None else _progress(row)
+    after = progress if before is None else before.union(progress)
+    if after != before:
+        values = (after.revision, after.queued, after.epoch, after.acknowledged, *after.answer)
+        connection.execute(
+            "INSERT OR REPLACE INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (server, device, *values)
+        )
+
+
+def _progress(row: Sequence[Any]) -> Progress:
+    revision, queued, epoch, acknowledged, *answer = row
+    return Progress(
+        revision=revision, queued=queued, epoch=epoch, acknowledged=acknowledged, answer=LastAnswer(*answer)
+    )
+
+
+def _enrollment(connection: sqlite3.Connection, device: str) -> Enrollment | None:
+    query = "SELECT authenticated, seen, gone, listed FROM device WHERE enrollment_id = ?"
+    row = connection.execute(query, (device,)).fetchone()
+    return None if row is None else _enrollment_of(row)
+
+
+def _enrollment_of(times: Sequence[int]) -> Enrollment:
+    authenticated, seen, gone, listed = times
+    return Enrollment(authenticated=authenticated, seen=seen, gone=gone, listed=listed)
+
+
+def _epochs(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return the epoch of each device that has one."""
+    query = "SELECT enrollment_id, max(authenticated, gone) FROM device WHERE max(authenticated, gone) > ?"
+    return dict(connection.execute(query, (NEVER,)).fetchall())
+
+
+def _command(connection: sqlite3.Connection, command_uuid: str) -> tuple[str, int, int] | None:
+    """Return server, revision and time of a command; None if it is not recorded."""
+    query = "SELECT server, revision, queued FROM command WHERE command_uuid = ?"
+    row: tuple[str, int, int] | None = connection.execute(query, (command_uuid,)).fetchone()
+    return row
+
+
+def _publication(connection: sqlite3.Connection, server: str) -> Publication | None:
+    query = "SELECT revision, seed, at, profile FROM publication WHERE server = ?"
+    row = connection.execute(query, (server,)).fetchone()
+    if row is None:
+        return None
+    revision, seed, at, profile = row
+    rows = connection.execute("SELECT certificate FROM published WHERE server = ?", (server,)).fetchall()
+    return Publication(
+        server=server,
+        revision=revision,
+        profile=profile,
+        certificates=frozenset(one for (one,) in rows),
+        seed=UUID(bytes=seed),
+        at=time_of(at),
+    )
 
 
 def open_ledger(url: str, *, base: Path) -> Ledger:

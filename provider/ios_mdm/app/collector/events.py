@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm.core.enrollment import is_enrollment_id
+from ios_mdm.core.ledger.values import Answer, DeliveryStatus, DeviceEvent
 from ios_mdm.core.text import one_line
 from ios_mdm.core.times import parsed_precise_time
 from ios_mdm.errors import IosMdmError
-from ios_mdm.ports import Answer, DeliveryStatus, DeviceEvent
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,12 +59,14 @@ def event_from_webhook(body: bytes) -> DeviceEvent:
         raise WebhookError("the event has no valid enrollment id")
     at = _time(event)
     answer = _answer(details) if topic == "mdm.Connect" else None
+    is_user = bool(ids.text("parent_id"))
     return DeviceEvent(
         identity=_identity(body, event, details, enrollment_id),
         at=at,
         topic=one_line(topic, limit=_MAX_TOPIC),
         enrollment_id=enrollment_id,
-        enrolled=None if ids.text("parent_id") else _ENROLLMENT.get(topic),
+        enrolled=None if is_user else _ENROLLMENT.get(topic),
+        authenticated=topic == "mdm.Authenticate" and not is_user,
         answer=answer,
     )
 

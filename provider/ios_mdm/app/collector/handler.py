@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from ios_mdm.address import is_loopback
 from ios_mdm.app.collector.events import WebhookError, event_from_webhook
 from ios_mdm.core.http import MAX_BODY, Response
+from ios_mdm.core.ledger.values import DeviceEvent
 from ios_mdm.errors import IosMdmError
-from ios_mdm.ports import DeviceEvent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ class Collector:
         """Return the answers to complete requests, in their order. Their events are recorded in one transaction."""
         read = [self._event_or_refusal(one) for one in requests]
         events = [one for one in read if isinstance(one, DeviceEvent)]
-        recorded = self._record([one for one in events if one.enrolled is not None or one.answer is not None])
+        recorded = self._record([one for one in events if _has_effect(one)])
         return [recorded if isinstance(one, DeviceEvent) else one for one in read]
 
     def _is_this_machine(self, host: str) -> bool:
@@ -131,6 +131,11 @@ class Collector:
         for one in events:
             _log.info("%s %s %s", one.topic, one.enrollment_id, one.answer.status if one.answer else "")
         return Response(status=200, text="recorded")
+
+
+def _has_effect(event: DeviceEvent) -> bool:
+    """Return whether the ledger records an event."""
+    return event.enrolled is not None or event.authenticated or event.answer is not None
 
 
 def _signature_refusal(claimed: str) -> Response | None:

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.devices import no_devices_advice, read_devices
+from ios_mdm.core.ledger.values import DeliveryStatus
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.profile import profile_digest, trust_profile
 from ios_mdm.errors import IosMdmError
-from ios_mdm.ports import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ios_mdm.core.ledger.values import DeviceStatus
     from ios_mdm.core.pair.observed import ObservedPair
-    from ios_mdm.ports import DeviceStatus, Ledger
+    from ios_mdm.ports import Ledger
     from ios_mdm.settings import DistributionSettings, ServerSettings
 
 __all__ = ["Distribution", "distribution"]
