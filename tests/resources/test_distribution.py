@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pulumi.output import Unknown
 
 from ios_mdm import wiring
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.core.pair.layout import RESOURCE_ID_TAG, SENT_TAG, sent_value, version_id
 from ios_mdm.core.x509.credential import credential_to_json
 from ios_mdm.errors import DefinitionError, DeliveryError, IdentityError
@@ -16,6 +18,7 @@ from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
 from tests.support.certificates import HOST
 from tests.support.distribution import PAIR_ID, RESOURCE_ID, SECRET, START, Queue, credentials, pems
 from tests.support.dynamic_provider import wire_form
+from tests.support.events import record_authenticate
 from tests.support.memory import MemorySecretStore
 from tests.support.pairs import HandClock
 from tests.support.wiring import TestWiring
@@ -148,6 +151,26 @@ def test_a_ledger_that_cannot_be_read_fails_alone(run: Run, devices: object, *, 
         run.up()
     ledger.unlink()
     assert run.up() == "changed"
+
+
+def test_the_next_run_sends_the_profile_to_a_device_that_enrolled_again(
+    run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An erased device lost the profile. The other devices are not sent it again, and an older event has no effect."""
+    # R42
+    ledger = SqliteLedger(run.folder / "ledger.sqlite")
+    record_authenticate(ledger, "a", at=START)
+    run.up()
+    commands = set(run.queue.known)
+    record_authenticate(ledger, "a", at=START - timedelta(days=1))
+    assert run.up() == "unchanged"
+    record_authenticate(ledger, "a", at=START + timedelta(days=1))
+    assert run.up() == "changed"
+    assert (
+        "1 of 2 devices enrolled again, or were not sent the profile: `up` sends it to them" in capfd.readouterr().err
+    )
+    assert {device for device, _ in run.queue.known - commands} == {"a"}
+    assert run.up() == "unchanged"
 
 
 def test_the_list_is_read_again_by_the_next_run(run: Run) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from ios_mdm import wiring
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.core.pair.layout import SENT_TAG, sent_value, version_id
 from ios_mdm.core.pair.secret import Label, trusted_label
 from ios_mdm.core.profile import trust_profile
@@ -38,6 +40,7 @@ from tests.support.distribution import (
     pems,
 )
 from tests.support.dynamic_provider import wire_form
+from tests.support.events import record_authenticate
 from tests.support.long import examples
 from tests.support.memory import MemorySecretStore
 from tests.support.pairs import HandClock
@@ -64,6 +67,8 @@ class DistributionLife(RuleBasedStateMachine):
         for number, credential in credentials().items():
             self.store.put(SECRET, version_id(SECRET, number), credential_to_json(credential))
         self.failed = False
+        self.events, self.erased = 0, False
+        self.ledger = SqliteLedger(Path("ledger.sqlite"))
         self.trusted: tuple[int, ...] = ISSUED[:1]
         self.organization = "Example"
         self.inputs: dict[str, Any] = {}
@@ -119,10 +124,19 @@ class DistributionLife(RuleBasedStateMachine):
         """The name of the organization in the profile changes."""
         self.organization = organization
 
+    @precondition(lambda self: not self.erased)
     @rule()
     def lose_the_ledger(self) -> None:
         """The disk is replaced. The profile is sent again when another one is due."""
         Path("ledger.sqlite").unlink(missing_ok=True)
+
+    @precondition(lambda self: self.ledger.publication("berlin") is not None)
+    @rule(device=st.sampled_from(DEVICES))
+    def enroll_again(self, device: str) -> None:
+        """A device is erased: it loses the profile, and the MDM server deletes its queue."""
+        self.events, self.erased = self.events + 1, True
+        record_authenticate(self.ledger, device, at=START + timedelta(seconds=self.events))
+        self.queue.latest.pop(device, None)
 
     @rule(calls=st.integers(0, 2), taken=st.booleans())
     def the_server_is_down(self, calls: int, *, taken: bool) -> None:
@@ -138,7 +152,7 @@ class DistributionLife(RuleBasedStateMachine):
     def run(self) -> None:
         """After a run, each device has the profile in its queue, and another run changes nothing."""
         self._up()
-        self.failed = False
+        self.failed = self.erased = False
         wanted = self._profile()
         for device in Path("devices.txt").read_text(encoding="utf-8").splitlines():
             assert self.queue.latest[device] == wanted

@@ -44,6 +44,7 @@ __all__ = [
     "ProfileContent",
     "check_owner",
     "next_revision",
+    "unsent_count",
 ]
 
 
@@ -115,6 +116,28 @@ def next_revision(before: ProfileContent | None, revision: int, after: ProfileCo
     if before is None:
         return 1
     return revision + (0 if before.is_same(after) else 1)
+
+
+def unsent_count(ledger: Ledger, server: str, digest: str | None, enrollment_ids: Sequence[str]) -> int:
+    """Return the number of devices that were not sent a profile in their current enrollment.
+
+    The result is 0 if the ledger has no record of the profile, for example because the ledger was lost. Then the
+    profile is sent again when another one is due.
+
+    Args:
+        ledger: the ledger.
+        server: name of the server.
+        digest: SHA-256 of the profile, 64 hex digits; None if it is unknown.
+        enrollment_ids: enrollment ids of the devices.
+
+    Raises:
+        DeliveryError: The ledger cannot be used.
+    """
+    publication = ledger.publication(server)
+    if publication is None or publication.digest != digest:
+        return 0
+    devices = ledger.coverage(server=server, profile=publication.digest, enrollment_ids=enrollment_ids).devices
+    return sum(one.status is DeliveryStatus.NOT_SENT for one in devices)
 
 
 def is_recorded(secret: str, found: SecretDescription, trusted: Sequence[int] | None, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from pulumi.dynamic import CheckResult, ReadResult
 from pulumi.output import Unknown
 
 from ios_mdm import wiring
-from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, check_owner, is_recorded, next_revision
+from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, check_owner, is_recorded, next_revision, unsent_count
 from ios_mdm.app.devices import devices_digest, devices_file, no_devices_advice
 from ios_mdm.app.pair.chains import chain_sha256, stored_chains
 from ios_mdm.app.reenrollment import reenrollment_notice
@@ -66,9 +66,11 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         before = replace(_content(olds, None), sha256=_digest(olds)) if olds else None
         revision = int(cast("int", olds["revision"])) if olds else 0
         inputs["revision"] = next_revision(before, revision, content)
+        unsent = 0
         try:
             if settings.ledger is not None:
-                here.ledger(settings.ledger).publication(str(inputs["server"]))
+                ledger = here.ledger(settings.ledger)
+                unsent = unsent_count(ledger, str(inputs["server"]), _digest(olds or {}), devices or ())
         except DeliveryError as error:
             _warn_unread_devices(inputs, error)
             inputs |= {**_UNREAD_DEVICES, "revision": revision + 1}
@@ -76,7 +78,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         # input is Unknown and not left out: a saved plan allows any value of an unknown input, but no new input.
         is_made = content.chains is not None and is_known(inputs["pairId"])
         inputs["profileSha256"] = content.digest if is_made else Unknown()  # type: ignore[no-untyped-call]
-        inputs["repairs"] = _repair_count(olds, news, inputs, content)
+        inputs["repairs"] = _repair_count(olds, news, inputs, content, unsent)
         if devices and not (olds and ProfileDistributionProvider.is_same(olds, inputs)):
             _warn_refused_channel(inputs, settings, here)
         if before is not None and before.identifier != content.identifier:
@@ -135,8 +137,8 @@ def _is_lost(olds: Wire, news: Wire) -> bool:
     return store.describe(str(news["secret"])) is None
 
 
-def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent) -> int:
-    """Return the counter of repairs. A lost record raises it, which plans an update.
+def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent, unsent: int) -> int:
+    """Return the counter of repairs. A lost record or a device that enrolled again raises it, which plans an update.
 
     Without a record of the sent profile, no reserve in it is armed.
     """
@@ -152,12 +154,20 @@ def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent)
     if not inputs["deviceCount"]:
         return repairs  # nothing is sent, so nothing is recorded
     if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.process_wiring().clock().now()):
-        return repairs
-    message = (
-        "the record of the sent profile is missing: `up` sends the profile to the devices that do not have it, and "
-        "records it"
-    )
-    show_message(str(inputs["server"]), Severity.WARNING, message)
+        if not unsent:
+            return repairs
+        severity = Severity.NOTICE
+        message = (
+            f"{unsent} of {inputs['deviceCount']} devices enrolled again, or were not sent the profile: `up` sends it "
+            "to them"
+        )
+    else:
+        severity = Severity.WARNING
+        message = (
+            "the record of the sent profile is missing: `up` sends the profile to the devices that do not have it, and "
+            "records it"
+        )
+    show_message(str(inputs["server"]), severity, message)
     return repairs + 1
 
 
