@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
+from typing import TYPE_CHECKING, Final
 
+from ios_mdm.adapters.ledgers import records
 from ios_mdm.adapters.ledgers.database import Database
-from ios_mdm.core.ledger.registers import NEVER, Enrollment, Finality, LastAnswer, Progress, microseconds, time_of
+from ios_mdm.core.ledger.registers import NEVER, LastAnswer, Progress, microseconds, time_of
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import Answer, Coverage, DeliveryStatus, DeviceEvent, Publication
+from ios_mdm.core.ledger.values import Coverage, DeviceEvent, Publication
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
+    from uuid import UUID
 
     from ios_mdm.ports import Ledger
 
@@ -48,11 +48,6 @@ _QUEUED: Final = """
         detail = CASE WHEN excluded.revision > revision THEN excluded.detail ELSE detail END
     WHERE excluded.revision >= revision"""
 
-_PROGRESS: Final = "revision, queued, epoch, acknowledged, answered_queued, finality, answered, detail"
-"""Columns of a ``Progress``."""
-
-_FINALITY: Final = {DeliveryStatus.NOT_NOW: Finality.NOT_NOW, DeliveryStatus.ERROR: Finality.ERROR}
-
 
 @dataclass(frozen=True, slots=True)
 class SqliteLedger:
@@ -76,7 +71,7 @@ class SqliteLedger:
         if found is not None and found.profile == profile:
             return found
         with self._database.writing() as connection:
-            found = _publication(connection, server)
+            found = records.publication(connection, server)
             if found is not None and found.profile == profile:
                 return found
             made = Publication(
@@ -100,7 +95,7 @@ class SqliteLedger:
     def publication(self, server: str) -> Publication | None:
         """Return the profile of *server* that was published last; None if there is none."""
         with self._database.reading() as connection:
-            return None if connection is None else _publication(connection, server)
+            return None if connection is None else records.publication(connection, server)
 
     def record_enqueued(
         self, command_uuid: str, *, publication: Publication, epochs: Mapping[str, int], at: datetime
@@ -110,7 +105,7 @@ class SqliteLedger:
         with self._database.writing() as connection:
             row = (command_uuid, server, revision, queued)
             if not connection.execute("INSERT INTO command VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount:
-                server, revision, queued = _command(connection, command_uuid) or (server, revision, queued)
+                server, revision, queued = records.command(connection, command_uuid) or (server, revision, queued)
             rows = [(server, one, revision, queued, epoch, NEVER) for one, epoch in epochs.items()]
             connection.executemany(_QUEUED, rows)
             early = connection.execute(
@@ -120,7 +115,7 @@ class SqliteLedger:
             ).fetchall()
             for enrollment_id, acknowledged, *answer in early:
                 progress = Progress(revision=revision, acknowledged=acknowledged, answer=LastAnswer(queued, *answer))
-                _join_progress(connection, server, enrollment_id, progress)
+                records.add_progress(connection, server, enrollment_id, progress)
 
     def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> None:
         """Record the events of an MDM server in one transaction. They are durable when this method returns.
@@ -138,9 +133,9 @@ class SqliteLedger:
                     row = (at, event.identity)
                     if not connection.execute("INSERT INTO event VALUES (?, ?) ON CONFLICT DO NOTHING", row).rowcount:
                         continue
-                if at < deleted and not _is_known(connection, event):
+                if at < deleted and not records.is_known(connection, event):
                     continue
-                _record(connection, event, at)
+                records.record_event(connection, event, at)
             connection.execute("DELETE FROM event WHERE at < ?", (oldest,))
             connection.execute("DELETE FROM stray WHERE at < ?", (microseconds(now - STRAY_ANSWERS),))
 
@@ -157,9 +152,9 @@ class SqliteLedger:
             else:
                 query = "SELECT revision FROM publication WHERE server = ? AND digest = ?"
                 (revision,) = connection.execute(query, (server, profile)).fetchone() or (None,)
-                epochs = _epochs(connection)
-                query = f"SELECT enrollment_id, {_PROGRESS} FROM delivery WHERE server = ? AND revision = ?"  # noqa: S608 - a constant
-                found = {one: _progress(row) for one, *row in connection.execute(query, (server, revision))}
+                epochs = records.epochs(connection)
+                query = f"SELECT enrollment_id, {records.PROGRESS} FROM delivery WHERE server = ? AND revision = ?"  # noqa: S608 - a constant
+                found = {one: records.progress_of(row) for one, *row in connection.execute(query, (server, revision))}
         devices = (
             device_status(one, found.get(one), revision=revision, epoch=epochs.get(one, NEVER))
             for one in enrollment_ids
@@ -173,7 +168,7 @@ class SqliteLedger:
         proved = {
             one: reported
             for one, reported, *times in self._database.rows(query, certificate)
-            if _enrollment_of(times).is_proved(reported)
+            if records.enrollment_of(times).is_proved(reported)
         }
         return {one: time_of(proved[one]) for one in enrollment_ids if one in proved}
 
@@ -183,7 +178,7 @@ class SqliteLedger:
         with self._database.writing() as connection:
             query = "SELECT enrollment_id, authenticated, seen, gone, listed FROM device WHERE gone < ? AND seen < gone"
             rows = connection.execute(query, (before,)).fetchall()
-            left = [(one,) for one, *times in rows if _enrollment_of(times).has_left(before)]
+            left = [(one,) for one, *times in rows if records.enrollment_of(times).has_left(before)]
             for table in ("delivery", "stray", "certificate", "device"):
                 connection.executemany(f"DELETE FROM {table} WHERE enrollment_id = ?", left)  # noqa: S608 - a constant
             connection.execute(
@@ -191,128 +186,6 @@ class SqliteLedger:
                 (before,),
             )
         return len(left)
-
-
-def _record(connection: sqlite3.Connection, event: DeviceEvent, at: int) -> None:
-    """Join the content of an event with the records of its device."""
-    device = event.enrollment_id
-    if event.answer is not None:
-        _record_answer(connection, device, event.answer, at)
-    before = _enrollment(connection, device)
-    after = (before or Enrollment()).union(
-        Enrollment(
-            authenticated=at if event.authenticated else NEVER,
-            seen=at if event.enrolled is True else NEVER,
-            gone=at if event.enrolled is False else NEVER,
-            listed=NEVER if event.certificates is None else at,
-        )
-    )
-    if after not in {before, Enrollment()}:
-        row = (device, after.authenticated, after.seen, after.gone, after.listed)
-        connection.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?)", row)
-    for certificate in event.certificates or ():
-        connection.execute(
-            """INSERT INTO certificate SELECT ?1, ?2, ?3
-                WHERE EXISTS (SELECT 1 FROM published WHERE certificate = ?1)
-                ON CONFLICT DO UPDATE SET reported = max(reported, excluded.reported)""",
-            (certificate, device, at),
-        )
-
-
-def _is_known(connection: sqlite3.Connection, event: DeviceEvent) -> bool:
-    """Return whether the device of an event is recorded, or was sent the command that it answers."""
-    if _enrollment(connection, event.enrollment_id) is not None:
-        return True
-    uuid = None if event.answer is None else event.answer.command_uuid
-    query = "SELECT 1 FROM command JOIN delivery USING (server) WHERE command_uuid = ? AND enrollment_id = ?"
-    return connection.execute(query, (uuid, event.enrollment_id)).fetchone() is not None
-
-
-def _record_answer(connection: sqlite3.Connection, device: str, answer: Answer, at: int) -> None:
-    if answer.status is not DeliveryStatus.ACKNOWLEDGED and answer.status not in _FINALITY:
-        raise ValueError(f"{str(answer.status)!r} is not an answer of a device")
-    is_acknowledged = answer.status is DeliveryStatus.ACKNOWLEDGED
-    acknowledged = at if is_acknowledged else NEVER
-    last = LastAnswer() if is_acknowledged else LastAnswer(NEVER, _FINALITY[answer.status], at, answer.detail)
-    command = _command(connection, answer.command_uuid)
-    if command is not None:
-        server, revision, queued = command
-        last = last if is_acknowledged else last._replace(queued=queued)
-        _join_progress(connection, server, device, Progress(revision=revision, acknowledged=acknowledged, answer=last))
-        return
-    key = (answer.command_uuid, device)
-    query = (
-        "SELECT at, acknowledged, finality, answered, detail FROM stray WHERE command_uuid = ? AND enrollment_id = ?"
-    )
-    found = connection.execute(query, key).fetchone()
-    if found is not None:
-        at, acknowledged, last = (
-            max(at, found[0]),
-            max(acknowledged, found[1]),
-            max(last, LastAnswer(NEVER, *found[2:])),
-        )
-    row = (*key, at, acknowledged, *last[1:])
-    connection.execute("INSERT OR REPLACE INTO stray VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-
-
-def _join_progress(connection: sqlite3.Connection, server: str, device: str, progress: Progress) -> None:
-    query = f"SELECT {_PROGRESS} FROM delivery WHERE server = ? AND enrollment_id = ?"  # noqa: S608 - a constant
-    row = connection.execute(query, (server, device)).fetchone()
-    before = None if row is None else _progress(row)
-    after = progress if before is None else before.union(progress)
-    if after != before:
-        values = (after.revision, after.queued, after.epoch, after.acknowledged, *after.answer)
-        connection.execute(
-            "INSERT OR REPLACE INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (server, device, *values)
-        )
-
-
-def _progress(row: Sequence[Any]) -> Progress:
-    revision, queued, epoch, acknowledged, *answer = row
-    return Progress(
-        revision=revision, queued=queued, epoch=epoch, acknowledged=acknowledged, answer=LastAnswer(*answer)
-    )
-
-
-def _enrollment(connection: sqlite3.Connection, device: str) -> Enrollment | None:
-    query = "SELECT authenticated, seen, gone, listed FROM device WHERE enrollment_id = ?"
-    row = connection.execute(query, (device,)).fetchone()
-    return None if row is None else _enrollment_of(row)
-
-
-def _enrollment_of(times: Sequence[int]) -> Enrollment:
-    authenticated, seen, gone, listed = times
-    return Enrollment(authenticated=authenticated, seen=seen, gone=gone, listed=listed)
-
-
-def _epochs(connection: sqlite3.Connection) -> dict[str, int]:
-    """Return the epoch of each device that has one."""
-    query = "SELECT enrollment_id, max(authenticated, gone) FROM device WHERE max(authenticated, gone) > ?"
-    return dict(connection.execute(query, (NEVER,)).fetchall())
-
-
-def _command(connection: sqlite3.Connection, command_uuid: str) -> tuple[str, int, int] | None:
-    """Return server, revision and time of a command; None if it is not recorded."""
-    query = "SELECT server, revision, queued FROM command WHERE command_uuid = ?"
-    row: tuple[str, int, int] | None = connection.execute(query, (command_uuid,)).fetchone()
-    return row
-
-
-def _publication(connection: sqlite3.Connection, server: str) -> Publication | None:
-    query = "SELECT revision, seed, at, profile FROM publication WHERE server = ?"
-    row = connection.execute(query, (server,)).fetchone()
-    if row is None:
-        return None
-    revision, seed, at, profile = row
-    rows = connection.execute("SELECT certificate FROM published WHERE server = ?", (server,)).fetchall()
-    return Publication(
-        server=server,
-        revision=revision,
-        profile=profile,
-        certificates=frozenset(one for (one,) in rows),
-        seed=UUID(bytes=seed),
-        at=time_of(at),
-    )
 
 
 def open_ledger(url: str, *, base: Path) -> Ledger:

@@ -1,0 +1,156 @@
+"""Reads and writes single records of a ledger in SQLite, within a transaction of the caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from ios_mdm.core.ledger.registers import NEVER, Enrollment, Finality, LastAnswer, Progress, time_of
+from ios_mdm.core.ledger.values import Answer, DeliveryStatus, DeviceEvent, Publication
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+__all__ = [
+    "PROGRESS",
+    "add_progress",
+    "command",
+    "enrollment_of",
+    "epochs",
+    "is_known",
+    "progress_of",
+    "publication",
+    "record_event",
+]
+
+PROGRESS: Final = "revision, queued, epoch, acknowledged, answered_queued, finality, answered, detail"
+"""Columns of a ``Progress``."""
+
+_FINALITY: Final = {DeliveryStatus.NOT_NOW: Finality.NOT_NOW, DeliveryStatus.ERROR: Finality.ERROR}
+
+
+def record_event(connection: sqlite3.Connection, event: DeviceEvent, at: int) -> None:
+    """Join the content of an event with the records of its device."""
+    device = event.enrollment_id
+    if event.answer is not None:
+        _record_answer(connection, device, event.answer, at)
+    before = _enrollment(connection, device)
+    after = (before or Enrollment()).union(
+        Enrollment(
+            authenticated=at if event.authenticated else NEVER,
+            seen=at if event.enrolled is True else NEVER,
+            gone=at if event.enrolled is False else NEVER,
+            listed=NEVER if event.certificates is None else at,
+        )
+    )
+    if after not in {before, Enrollment()}:
+        row = (device, after.authenticated, after.seen, after.gone, after.listed)
+        connection.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?)", row)
+    for certificate in event.certificates or ():
+        connection.execute(
+            """INSERT INTO certificate SELECT ?1, ?2, ?3
+                WHERE EXISTS (SELECT 1 FROM published WHERE certificate = ?1)
+                ON CONFLICT DO UPDATE SET reported = max(reported, excluded.reported)""",
+            (certificate, device, at),
+        )
+
+
+def is_known(connection: sqlite3.Connection, event: DeviceEvent) -> bool:
+    """Return whether the device of an event is recorded, or was sent the command that it answers."""
+    if _enrollment(connection, event.enrollment_id) is not None:
+        return True
+    uuid = None if event.answer is None else event.answer.command_uuid
+    query = "SELECT 1 FROM command JOIN delivery USING (server) WHERE command_uuid = ? AND enrollment_id = ?"
+    return connection.execute(query, (uuid, event.enrollment_id)).fetchone() is not None
+
+
+def _record_answer(connection: sqlite3.Connection, device: str, answer: Answer, at: int) -> None:
+    if answer.status is not DeliveryStatus.ACKNOWLEDGED and answer.status not in _FINALITY:
+        raise ValueError(f"{str(answer.status)!r} is not an answer of a device")
+    is_acknowledged = answer.status is DeliveryStatus.ACKNOWLEDGED
+    acknowledged = at if is_acknowledged else NEVER
+    last = LastAnswer() if is_acknowledged else LastAnswer(NEVER, _FINALITY[answer.status], at, answer.detail)
+    sent = command(connection, answer.command_uuid)
+    if sent is not None:
+        server, revision, queued = sent
+        last = last if is_acknowledged else last._replace(queued=queued)
+        add_progress(connection, server, device, Progress(revision=revision, acknowledged=acknowledged, answer=last))
+        return
+    key = (answer.command_uuid, device)
+    query = (
+        "SELECT at, acknowledged, finality, answered, detail FROM stray WHERE command_uuid = ? AND enrollment_id = ?"
+    )
+    found = connection.execute(query, key).fetchone()
+    if found is not None:
+        at, acknowledged, last = (
+            max(at, found[0]),
+            max(acknowledged, found[1]),
+            max(last, LastAnswer(NEVER, *found[2:])),
+        )
+    row = (*key, at, acknowledged, *last[1:])
+    connection.execute("INSERT OR REPLACE INTO stray VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def add_progress(connection: sqlite3.Connection, server: str, device: str, progress: Progress) -> None:
+    """Join *progress* with the record of a server's profile on a device."""
+    query = f"SELECT {PROGRESS} FROM delivery WHERE server = ? AND enrollment_id = ?"  # noqa: S608 - a constant
+    row = connection.execute(query, (server, device)).fetchone()
+    before = None if row is None else progress_of(row)
+    after = progress if before is None else before.union(progress)
+    if after != before:
+        values = (after.revision, after.queued, after.epoch, after.acknowledged, *after.answer)
+        connection.execute(
+            "INSERT OR REPLACE INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (server, device, *values)
+        )
+
+
+def progress_of(row: Sequence[Any]) -> Progress:
+    """Return the record in a row with the columns ``PROGRESS``."""
+    revision, queued, epoch, acknowledged, *answer = row
+    return Progress(
+        revision=revision, queued=queued, epoch=epoch, acknowledged=acknowledged, answer=LastAnswer(*answer)
+    )
+
+
+def _enrollment(connection: sqlite3.Connection, device: str) -> Enrollment | None:
+    query = "SELECT authenticated, seen, gone, listed FROM device WHERE enrollment_id = ?"
+    row = connection.execute(query, (device,)).fetchone()
+    return None if row is None else enrollment_of(row)
+
+
+def enrollment_of(times: Sequence[int]) -> Enrollment:
+    """Return the record of a device. *times* are authenticated, seen, gone and listed."""
+    authenticated, seen, gone, listed = times
+    return Enrollment(authenticated=authenticated, seen=seen, gone=gone, listed=listed)
+
+
+def epochs(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return the epoch of each device that has one."""
+    query = "SELECT enrollment_id, max(authenticated, gone) FROM device WHERE max(authenticated, gone) > ?"
+    return dict(connection.execute(query, (NEVER,)).fetchall())
+
+
+def command(connection: sqlite3.Connection, command_uuid: str) -> tuple[str, int, int] | None:
+    """Return server, revision and time of a command; None if it is not recorded."""
+    query = "SELECT server, revision, queued FROM command WHERE command_uuid = ?"
+    row: tuple[str, int, int] | None = connection.execute(query, (command_uuid,)).fetchone()
+    return row
+
+
+def publication(connection: sqlite3.Connection, server: str) -> Publication | None:
+    """Return the profile that was published last; None if there is none."""
+    query = "SELECT revision, seed, at, profile FROM publication WHERE server = ?"
+    row = connection.execute(query, (server,)).fetchone()
+    if row is None:
+        return None
+    revision, seed, at, profile = row
+    rows = connection.execute("SELECT certificate FROM published WHERE server = ?", (server,)).fetchall()
+    return Publication(
+        server=server,
+        revision=revision,
+        profile=profile,
+        certificates=frozenset(one for (one,) in rows),
+        seed=UUID(bytes=seed),
+        at=time_of(at),
+    )
