@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ios_mdm.core.pair.definition import KeyType
-from ios_mdm.core.profile import install_profile_command, profile_digest, trust_profile
+from ios_mdm.core.profile import certificate_digests, install_profile_command, profile_digest, trust_profile
 from ios_mdm.core.x509.digests import fingerprint
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.core.x509.pem import CertificateError, chain
@@ -234,3 +234,11 @@ def test_the_command_carries_the_profile_as_it_is() -> None:
     assert command == install_profile_command(PAIR, uuid)
     for order in permutations([MAIN.chain, RESERVE.chain]):
         assert install_profile_command(_profile(*order), uuid) == command
+
+
+def test_the_certificates_of_a_profile_have_digests() -> None:
+    """These are the roots of issued certificates, and the root and the issuers of a custom one."""  # R44
+    roots = [chain(one.chain)[-1] for one in (MAIN, RESERVE)]
+    assert certificate_digests(PAIR) == {bytes.fromhex(fingerprint(one)) for one in roots}
+    custom = {bytes.fromhex(fingerprint(one)) for one in chain(_custom(LEAVES[0]))[1:]}
+    assert certificate_digests(_profile(_custom(LEAVES[0]))) == custom
