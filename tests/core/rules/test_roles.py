@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
+from ios_mdm import public_roots as public_root_list
 from ios_mdm.core.bundle import Bundle
 from ios_mdm.core.rules import Context, best_judgment
 from ios_mdm.core.rules.roles import is_strong_root, replacement_advice
@@ -182,9 +183,12 @@ def test_a_missing_list_of_public_roots_only_shortens_the_advice(monkeypatch: py
     def fail() -> str:
         raise FileNotFoundError
 
+    caches = (public_roots, public_root_list._list_text)
     monkeypatch.setattr("certifi.contents", fail)
-    public_roots.cache_clear()
+    for one in caches:
+        one.cache_clear()
     try:
         assert public_roots() == ()
     finally:
-        public_roots.cache_clear()
+        for one in caches:
+            one.cache_clear()
