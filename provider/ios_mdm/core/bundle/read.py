@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ios_mdm.core.bundle import der
+from ios_mdm.core import der
 from ios_mdm.core.bundle.certificates import (
     certificates_in_part,
     doubtful_notice,

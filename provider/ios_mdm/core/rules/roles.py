@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.library import attempt
 from ios_mdm.core.rules.reading import extension, joined_words
 from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.names import display_name, excerpt

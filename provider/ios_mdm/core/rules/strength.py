@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.library import attempt
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.roles import replacement_advice
 from ios_mdm.core.x509.key_form import key_form
