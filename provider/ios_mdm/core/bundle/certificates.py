@@ -115,7 +115,7 @@ def doubtful_notice(doubtful: tuple[DoubtfulCertificate, ...]) -> str | None:
     shown = [f"certificate {one.number}: {defect(one.data)}" for one in doubtful[:_MAX_SHOWN]]
     if len(doubtful) > _MAX_SHOWN:
         shown.append(f"and {len(doubtful) - _MAX_SHOWN} more")
-    return f"not readable by the library cryptography, set aside: {', '.join(shown)}"
+    return f"not readable by the library cryptography, ignored: {', '.join(shown)}"
 
 
 def unreadable_certificate(doubtful: DoubtfulCertificate) -> BundleError:

@@ -133,7 +133,7 @@ def part_names(given: list[Part]) -> str:
 
 def skipped_parts_notice(skipped: list[Part]) -> str | None:
     """Return one notice for all parts that are not needed, or None if there are none."""
-    return f"not needed, set aside: {part_names(skipped)}" if skipped else None
+    return f"not needed, ignored: {part_names(skipped)}" if skipped else None
 
 
 def _recognized_parts(data: bytes, *, depth: int) -> tuple[Part, ...]:
