@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from ios_mdm.core import der
 from ios_mdm.core.rules.model import violation
-from ios_mdm.core.rules.reading import extension
+from ios_mdm.core.x509.extensions import extension
 from ios_mdm.core.x509.names import display_name, is_self_issued
 
 if TYPE_CHECKING:
