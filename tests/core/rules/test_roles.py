@@ -9,7 +9,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from ios_mdm import public_roots as public_root_list
 from ios_mdm.core.bundle import Bundle
 from ios_mdm.core.rules import Context, best_judgment
 from ios_mdm.core.rules.roles import is_strong_root, replacement_advice
@@ -175,20 +174,3 @@ def test_a_strong_root_is_a_root_that_the_rules_accept() -> None:
 def test_the_public_roots_are_not_loaded_for_a_valid_chain() -> None:
     """A chain without a violation needs no advice."""
     assert violations(MADE, public_roots=None) == ()
-
-
-def test_a_missing_list_of_public_roots_only_shortens_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the file of certifi cannot be read, there are no public roots."""
-
-    def fail() -> str:
-        raise FileNotFoundError
-
-    caches = (public_roots, public_root_list._list_text)
-    monkeypatch.setattr("certifi.contents", fail)
-    for one in caches:
-        one.cache_clear()
-    try:
-        assert public_roots() == ()
-    finally:
-        for one in caches:
-            one.cache_clear()

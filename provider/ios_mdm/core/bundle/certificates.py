@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from ios_mdm.core.bundle import der
+from ios_mdm.core import der
 from ios_mdm.core.bundle.fields import defect, raw_key, raw_subject, read_every_part
 from ios_mdm.core.bundle.form import DAMAGED, Kind, Part, part_names, parts, skipped_parts_notice
-from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import BundleError, DoubtfulCertificate, wrong_password_error
 from ios_mdm.core.bundle.structure import read_pkcs7
+from ios_mdm.core.library import attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,7 +115,7 @@ def doubtful_notice(doubtful: tuple[DoubtfulCertificate, ...]) -> str | None:
     shown = [f"certificate {one.number}: {defect(one.data)}" for one in doubtful[:_MAX_SHOWN]]
     if len(doubtful) > _MAX_SHOWN:
         shown.append(f"and {len(doubtful) - _MAX_SHOWN} more")
-    return f"not readable by the library cryptography, set aside: {', '.join(shown)}"
+    return f"not readable by the library cryptography, ignored: {', '.join(shown)}"
 
 
 def unreadable_certificate(doubtful: DoubtfulCertificate) -> BundleError:

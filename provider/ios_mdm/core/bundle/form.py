@@ -12,16 +12,17 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ios_mdm.core.bundle import der, pem
+from ios_mdm.core import der
+from ios_mdm.core.bundle import pem
 from ios_mdm.core.bundle.encoding import utf16_encoding
 from ios_mdm.core.bundle.foreign import foreign_form
-from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import wrong_password_error
 from ios_mdm.core.bundle.structure import is_pfx
+from ios_mdm.core.library import attempt
 
 if TYPE_CHECKING:
-    from ios_mdm.core.bundle.der import Node
     from ios_mdm.core.bundle.pem import Block
+    from ios_mdm.core.der import Node
 
 __all__ = ["DAMAGED", "MAX_BUNDLE_BYTES", "Kind", "Part", "part_names", "parts", "skipped_parts_notice"]
 
@@ -132,7 +133,7 @@ def part_names(given: list[Part]) -> str:
 
 def skipped_parts_notice(skipped: list[Part]) -> str | None:
     """Return one notice for all parts that are not needed, or None if there are none."""
-    return f"not needed, set aside: {part_names(skipped)}" if skipped else None
+    return f"not needed, ignored: {part_names(skipped)}" if skipped else None
 
 
 def _recognized_parts(data: bytes, *, depth: int) -> tuple[Part, ...]:

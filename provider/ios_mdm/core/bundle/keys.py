@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from ios_mdm.core.bundle import der
-from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core import der
 from ios_mdm.core.bundle.model import wrong_password_error
+from ios_mdm.core.library import attempt
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from ios_mdm.core.bundle.contents import SealedKey
-    from ios_mdm.core.bundle.der import Node
     from ios_mdm.core.bundle.opener import Opener
+    from ios_mdm.core.der import Node
 
 __all__ = ["open_key"]
 

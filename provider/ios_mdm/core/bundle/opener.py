@@ -87,7 +87,7 @@ def _error(refusal: Refusal, kind: SealedKind, what: str, *, has_password: bool,
             code="bad-password",
         )
     return BundleError(
-        f"the password does not open {what}: it is another one, or the file is damaged or encrypted with a method that "
-        f"is not supported. Try it with: {_TRIALS[kind]}",
+        f"the password does not open {what}: the password is wrong, or the file is damaged or encrypted in a way that "
+        f"is not supported. Try the password with: {_TRIALS[kind]}",
         code="bad-password",
     )

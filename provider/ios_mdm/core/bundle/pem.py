@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
-from ios_mdm.core.bundle.library import attempt
 from ios_mdm.core.bundle.model import wrong_password_error
+from ios_mdm.core.library import attempt
 
 __all__ = ["Block", "blocks"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ios_mdm.core.bundle import der
+from ios_mdm.core import der
 from ios_mdm.core.bundle.certificates import (
     certificates_in_part,
     doubtful_notice,
@@ -154,8 +154,8 @@ def _no_certificate(contents: Contents, skipped: list[Part]) -> BundleError:
             "that the CA returns",
             code="no-certificate",
         )
-    aside = f" (but: {part_names(skipped)})" if skipped else ""
-    return BundleError(f"the file holds {found}{aside}: {_PUT_TOGETHER}", code="no-certificate")
+    others = f" (other parts: {part_names(skipped)})" if skipped else ""
+    return BundleError(f"the file holds {found}{others}: {_PUT_TOGETHER}", code="no-certificate")
 
 
 def _no_key(contents: Contents) -> BundleError:

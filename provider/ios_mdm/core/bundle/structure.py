@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.bundle import der
+from ios_mdm.core import der
 from ios_mdm.core.bundle.model import MAX_ROUNDS, wrong_password_error
 
 if TYPE_CHECKING:
-    from ios_mdm.core.bundle.der import Node
+    from ios_mdm.core.der import Node
 
 __all__ = ["PfxOutline", "is_pfx", "key_rounds", "pfx_outline", "read_pkcs7"]
 

@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL, crypto
 
 from ios_mdm.core.x509.credential import credential_problem
+from ios_mdm.core.x509.extensions import extension
 from ios_mdm.core.x509.pem import chain
 
 if TYPE_CHECKING:
@@ -225,10 +226,7 @@ def _python_turn(
 
 def _is_for_any_purpose(certificate: x509.Certificate) -> bool:
     """Return whether an extended key usage has any purpose instead of serverAuth; OpenSSL refuses that (R23)."""
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
+    usage = extension(certificate, x509.ExtendedKeyUsage) or ()
     return ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage and ExtendedKeyUsageOID.SERVER_AUTH not in usage
 
 
