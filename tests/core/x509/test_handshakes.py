@@ -199,10 +199,12 @@ def test_the_clients_refuse_nothing_that_the_rules_accept(made: Made) -> None:
     assert handshake_failure(credential(made), host=HOST, at=NOW) is None
 
 
+@pytest.mark.parametrize("issuer", ["issuing", "root"])
 @pytest.mark.parametrize("case", ["host", "chain", "time"])
-def test_an_issuer_for_any_purpose_hides_no_defect(case: str) -> None:
+def test_an_issuer_for_any_purpose_hides_no_defect(case: str, issuer: str) -> None:
     """OpenSSL refuses such an issuer, and the rules accept it. Everything else is still checked."""  # R23
-    chain = Chain().but(issuing={"purposes": (ANY,)})
+    changed: dict[str, dict[str, Any]] = {issuer: {"purposes": (ANY,)}}
+    chain = Chain().but(**changed)
     assert handshakes_with(chain.make()).failure() is None
     other = Chain(root=ROOT.but(owner="another root")).make().root if case == "chain" else None
     changes: dict[str, dict[str, Any]] = {"host": {"sans": ("other.example.com",)}, "time": {"days": (-100, -1)}}

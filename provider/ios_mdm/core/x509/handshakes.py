@@ -155,7 +155,7 @@ class Handshakes:
     def _failure_of_name(self, server: SSL.Context) -> HandshakeFailure | None:
         """Return why a client refuses the certificate for the host."""
         anchor, presenter = self.root, server
-        if any(map(_is_for_any_purpose, self.certificates[1:])):
+        if any(map(_is_for_any_purpose, (*self.certificates[1:], self.root))):
             # OpenSSL refuses these issuers, and `ssl` cannot tolerate it. The other client has verified the chain.
             anchor, presenter = self.certificates[0], self.server_context(self.certificates[:1])
         received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
