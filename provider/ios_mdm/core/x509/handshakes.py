@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL, crypto
 
 from ios_mdm.core.x509.credential import credential_problem
+from ios_mdm.core.x509.openssl_contexts import CIPHERS, compare_name, openssl_context
 from ios_mdm.core.x509.pem import chain
 
 if TYPE_CHECKING:
@@ -34,19 +35,6 @@ _MAX_TURNS = 10
 """Limit for the turns of each side. A complete handshake needs three."""
 _MAX_FLIGHT = 1 << 20
 """Limit for the bytes that one side sends in a turn. A chain of 200 certificates needs less."""
-# The rules decide which keys and hashes are strong enough. Level 1 accepts all of them, also SHA-224, and the default
-# level of a system can be higher.
-_CIPHERS = "DEFAULT:@SECLEVEL=1"
-# A configuration file of OpenSSL can restrict everything that a context does not set. It says nothing about the
-# certificate.
-_SUITES = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"
-_CURVES = b"P-256:P-384:P-521"
-_SIGNATURES = (
-    b"ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ECDSA+SHA224:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:"
-    b"RSA+SHA256:RSA+SHA384:RSA+SHA512:RSA+SHA224"
-)
-_NAME_FLAGS = 0x4 | 0x20
-"""``X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS`` and ``X509_CHECK_FLAG_NEVER_CHECK_SUBJECT`` of OpenSSL."""
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 """``X509_V_FLAG_NO_CHECK_TIME`` of OpenSSL: ``ssl`` has no name for it, and passes it on."""
 _INVALID_PURPOSE = 26
@@ -96,7 +84,7 @@ class Handshakes:
 
     def server_context(self, certificates: tuple[x509.Certificate, ...]) -> SSL.Context:
         """Return the context of a server that presents *certificates*, leaf first."""
-        context = _openssl_context(SSL.TLS_SERVER_METHOD)
+        context = openssl_context(SSL.TLS_SERVER_METHOD)
         context.set_verify(SSL.VERIFY_NONE)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.use_certificate(certificates[0])
@@ -108,7 +96,7 @@ class Handshakes:
 
     def client_context_at_time(self) -> SSL.Context:
         """Return the context of the client that has the time of the check, and compares no host name."""
-        context = _openssl_context(SSL.TLS_CLIENT_METHOD)
+        context = openssl_context(SSL.TLS_CLIENT_METHOD)
         if (store := context.get_cert_store()) is not None:
             store.add_cert(crypto.X509.from_cryptography(self.root))
             store.set_time(self.at)
@@ -118,7 +106,7 @@ class Handshakes:
         """Return the context of the client that trusts *anchor*, compares the host name and ignores all dates."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         with suppress(ssl.SSLError):  # Python can be built with a library that has no security levels
-            context.set_ciphers(_CIPHERS)
+            context.set_ciphers(CIPHERS)
         context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.MAXIMUM_SUPPORTED
         context.hostname_checks_common_name = False
         context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
@@ -143,7 +131,7 @@ class Handshakes:
         client = SSL.Connection(context)
         client.set_tlsext_host_name(self.host.encode())
         if compares_name:
-            _compare_name(client, self.host)
+            compare_name(client, self.host)
         client.set_connect_state()
         try:
             _shake_hands(partial(_openssl_turn, client), server)
@@ -188,28 +176,6 @@ def handshake_failure(credential: Credential, *, host: str, at: datetime) -> Han
         return HandshakeFailure(reason=problem, number=None, certificate=certificates[0])
     handshakes = Handshakes(certificates=certificates, private_key=credential.private_key, root=root, host=host, at=at)
     return handshakes.failure()
-
-
-def _openssl_context(method: int) -> SSL.Context:
-    """Return a context that does not depend on the configuration of OpenSSL on this machine."""
-    context = SSL.Context(method)
-    context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    context.set_max_proto_version(0)  # the newest
-    context.set_cipher_list(_CIPHERS.encode())
-    context.set_tls13_ciphersuites(_SUITES)
-    lib, pointer = Binding.lib, context._context  # noqa: SLF001 - pyOpenSSL sets neither signatures nor curves
-    lib.SSL_CTX_set1_sigalgs_list(pointer, _SIGNATURES)
-    lib.SSL_CTX_set1_curves_list(pointer, _CURVES)
-    lib.ERR_clear_error()  # a library that lacks one of them keeps its own list
-    return context
-
-
-def _compare_name(client: SSL.Connection, host: str) -> None:
-    """Let the client compare the host name as ``ssl`` does."""
-    parameters = Binding.lib.SSL_get0_param(client._ssl)  # noqa: SLF001 - pyOpenSSL compares no name
-    Binding.lib.X509_VERIFY_PARAM_set_hostflags(parameters, _NAME_FLAGS)
-    name = host.encode()
-    Binding.lib.X509_VERIFY_PARAM_set1_host(parameters, name, len(name))
 
 
 def _shake_hands(client: Callable[[bytes], tuple[bytes, bool]], context: SSL.Context) -> None:
