@@ -336,6 +336,16 @@ def test_a_usage_error_is_one_line(good: Path, arguments: tuple[str, ...], words
     assert words in " ".join(result.err.replace("│", " ").split())
 
 
+def test_a_deleted_current_folder_is_named(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The problem is in the shell, and not in the program."""  # R18
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    found = validate(good)
+    assert (found.code, found.err) == (2, "error: the current folder was deleted: change to another folder\n")
+
+
 def test_the_page_names_every_code_and_rule() -> None:
     """docs/custom-certificates.md has each code and the title of each rule."""
     page = (PROJECT / "docs" / "custom-certificates.md").read_text(encoding="utf-8")
