@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.facts import trust_anchor
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -90,6 +92,11 @@ class OfferedCertificate:
     not_before: datetime
     not_after: datetime
     chain: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """Digest of what devices trust the certificate by, as in :func:`ios_mdm.core.pair.facts.trust_anchor`."""
+        return trust_anchor(self.sha256, self.root, self.chain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
