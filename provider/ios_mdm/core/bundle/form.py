@@ -16,7 +16,7 @@ from ios_mdm.core import der
 from ios_mdm.core.bundle import pem
 from ios_mdm.core.bundle.encoding import utf16_encoding
 from ios_mdm.core.bundle.foreign import foreign_form
-from ios_mdm.core.bundle.model import wrong_password_error
+from ios_mdm.core.bundle.model import unreadable_error
 from ios_mdm.core.bundle.structure import is_pfx
 from ios_mdm.core.library import attempt
 
@@ -109,15 +109,15 @@ def parts(data: bytes) -> tuple[Part, ...]:
         BundleError: The file is too large, has no part, or is damaged. No bytes cause another error.
     """
     if len(data) > MAX_BUNDLE_BYTES:
-        raise wrong_password_error(
+        raise unreadable_error(
             f"the file is larger than {MAX_BUNDLE_BYTES >> 10} KiB: keep only the server's key and certificates"
         )
     found = _recognized_parts(data, depth=0)
     if found:
         return found
     if not _text(data).strip(_BLANK):
-        raise wrong_password_error("the file is empty: export the certificate again")
-    raise wrong_password_error(DAMAGED if data[0] == der.SEQUENCE else _NO_FORM)
+        raise unreadable_error("the file is empty: export the certificate again")
+    raise unreadable_error(DAMAGED if data[0] == der.SEQUENCE else _NO_FORM)
 
 
 def part_names(given: list[Part]) -> str:
@@ -145,7 +145,7 @@ def _recognized_parts(data: bytes, *, depth: int) -> tuple[Part, ...]:
     if blocks := pem.blocks(text):
         return tuple(part for block in blocks for part in _block_parts(block, depth))
     if (name := foreign_form(data, text)) is not None:
-        raise wrong_password_error(name)
+        raise unreadable_error(name)
     inner = _base64_content(text) if depth < _MAX_DEPTH else None
     return () if inner is None else _recognized_parts(inner, depth=depth + 1)
 
@@ -183,7 +183,7 @@ def _block_parts(block: Block, depth: int) -> tuple[Part, ...]:
         return (Part(kind=Kind.ENCRYPTED_KEY, data=block.data, label=label, dek_info=block.dek_info),)
     by_label = _LABELS.get(label)
     if by_label is None and label.endswith("PRIVATE KEY"):
-        raise wrong_password_error(
+        raise unreadable_error(
             f"the format of a private key is not supported ({label}): convert an OpenSSH key with "
             "ssh-keygen -p -m PKCS8 -f KEY. A key that cannot be exported from its hardware cannot be used"
         )
