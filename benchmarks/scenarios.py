@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["INSTALLATION", "Scenario", "empty", "folder", "server", "servers", "trivial"]
 
 _PROGRAMS = ROOT / "benchmarks" / "programs"
-INSTALLATION = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": str(ROOT / "benchmarks" / "absent")}
-"""Environment of an installation: our modules are compiled once, and packages of the tests are not imported."""
+INSTALLATION = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Environment of an installation: our modules are compiled once."""
 _LARGE = 500
 """Number of servers from which a run is so long that rare samples suffice. Sampling takes CPU time."""
 _LARGE_SAMPLE_SECONDS = 0.25

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import certifi
+import pytest
 from cryptography import x509
 
 from ios_mdm import public_roots
@@ -13,9 +14,7 @@ from ios_mdm.public_roots import is_public_root
 from tests.support.certificates import Chain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pytest
+    from collections.abc import Iterator, Sequence
 
 
 def listed_roots() -> Sequence[x509.Certificate]:
@@ -36,15 +35,30 @@ def test_a_private_root_is_no_public_root() -> None:
     assert not any(map(is_public_root, Chain().make().chain))
 
 
-def test_without_a_readable_list_no_root_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A distribution can replace the list with a link to a file that is missing or is not text."""  # R49
-    roots = listed_roots()
-    for error in (FileNotFoundError("cacert.pem"), UnicodeDecodeError("ascii", b"\xff", 0, 1, "no text")):
-
-        def contents(problem: Exception = error) -> str:
-            raise problem
-
-        public_roots._list_text.cache_clear()
-        monkeypatch.setattr(certifi, "contents", contents)
-        assert not is_public_root(roots[0])
+def forget_list() -> None:
+    """Make the next call read the list again."""
     public_roots._list_text.cache_clear()
+    public_roots.public_roots.cache_clear()
+
+
+@pytest.fixture
+def _fresh_list() -> Iterator[None]:
+    forget_list()
+    yield
+    forget_list()
+
+
+@pytest.mark.usefixtures("_fresh_list")
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("cacert.pem"), UnicodeDecodeError("ascii", b"\xff", 0, 1, "no text")]
+)
+def test_without_a_readable_list_no_root_is_public(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution can replace the list with a link to a file that is missing or is not text."""  # R49
+    (root, *_) = listed_roots()
+
+    def contents() -> str:
+        raise error
+
+    monkeypatch.setattr(certifi, "contents", contents)
+    assert not is_public_root(root)
+    assert public_roots.public_roots() == ()

@@ -128,7 +128,7 @@ class Virtualenv:
 
 _PACKAGE_FOLDER = "../../../../provider"
 _COMMAND = """#!/bin/sh
-exec "$(dirname "$0")/python" -m ios_mdm "$@"
+exec "$(dirname "$0")/python" -P -m ios_mdm "$@"
 """
 
 

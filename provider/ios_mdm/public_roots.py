@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.library import attempt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.own_writes import ConsistentStore, OwnWrites
+from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,8 +60,16 @@ _OWN_WRITES = OwnWrites()
 
 
 def process_wiring() -> Wiring:
-    """Return the wiring for the environment and the working directory of this process."""
-    return Wiring(environ=os.environ, base=Path.cwd(), writes=_OWN_WRITES)
+    """Return the wiring for the environment and the working directory of this process.
+
+    Raises:
+        DefinitionError: The working directory does not exist.
+    """
+    try:
+        base = Path.cwd()
+    except OSError:
+        raise DefinitionError("the current folder was deleted: change to another folder") from None
+    return Wiring(environ=os.environ, base=base, writes=_OWN_WRITES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

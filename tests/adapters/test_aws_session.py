@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from botocore.exceptions import UnknownServiceError
 
@@ -24,3 +27,16 @@ def test_a_service_that_does_not_exist_is_refused() -> None:
     """A wrong name does not count as a service without a model."""
     with pytest.raises(UnknownServiceError):
         session().create_client("no-such-service", region_name="eu-west-1")
+
+
+def test_aws_is_used_without_pyopenssl() -> None:
+    """Only the proof of a certificate needs pyOpenSSL, and a process that proves nothing does not load it."""
+    code = (
+        "import sys\n"
+        "from ios_mdm.adapters.aws_session import session\n"
+        "session().create_client('sts', region_name='eu-west-1')\n"
+        "print('OpenSSL' in sys.modules)\n"
+        "import urllib3.contrib.pyopenssl\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -193,6 +194,22 @@ def test_the_limits_of_the_child(reader: ChildReader) -> None:
     assert limits["Max core file size"] == ["0", "0"]
     assert limits["Max cpu time"] == ["12", "12"]
     assert limits["Max address space"] == [str(512 << 20)] * 2
+
+
+def test_a_limit_that_the_system_lacks_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other limits are set, and without the module nothing happens: the parent limits the time."""  # R28
+    found: list[tuple[int, tuple[int, int]]] = []
+
+    def setrlimit(which: int, limits: tuple[int, int]) -> None:
+        if which == 2:
+            raise ValueError
+        found.append((which, limits))
+
+    monkeypatch.setitem(sys.modules, "resource", SimpleNamespace(RLIMIT_CPU=1, RLIMIT_CORE=2, setrlimit=setrlimit))
+    child._limit(cpu=12, memory=1 << 29)
+    assert found == [(1, (12, 12))]
+    monkeypatch.setitem(sys.modules, "resource", None)
+    child._limit(cpu=12, memory=1 << 29)
 
 
 @LINUX

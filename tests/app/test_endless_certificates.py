@@ -80,5 +80,5 @@ def test_a_notice_about_an_extreme_time_has_a_text(monkeypatch: pytest.MonkeyPat
 def test_the_forecast_of_the_last_year_ends_with_it() -> None:
     """A forecast never leaves the calendar."""
     start = LAST - timedelta(days=800)
-    for interval in (None, timedelta(days=7)):
+    for interval in (timedelta(days=1), timedelta(days=7)):
         assert foreseen_life(definition(), start=start, days=4000, interval=interval).end == LAST

@@ -184,3 +184,15 @@ def test_a_secret_that_is_not_shown_is_read_again() -> None:
     own.writes.add_tags("ios-mdm/other", {"owner": "a"})
     assert own.describe("ios-mdm/other") is None
     assert store.reads > 1
+
+
+def test_a_secret_that_does_not_exist_is_waited_for_only_once() -> None:
+    """Another process has deleted the secret. Its removed tags are forgotten, too."""
+    store, own, _ = _stores()
+    own.untag(SECRET, ["team"])
+    own.tag(SECRET, {"owner": "b"})
+    store._secrets.clear()
+    assert own.describe(SECRET) is None
+    before = store.reads
+    assert own.describe(SECRET) is None
+    assert store.reads == before + 1

@@ -81,20 +81,20 @@ def test_the_unchanged_files_pass(folder: Path, name: str) -> None:
 
 @many
 @given(data=bundles)
-def test_bundles(folder: Path, data: bytes) -> None:
+def test_a_changed_bundle_is_a_verdict_or_an_error(folder: Path, data: bytes) -> None:
     """A changed bundle is a verdict or an error of the project."""  # R18
     use(folder, "bundle", data)
 
 
 @many
 @given(name=st.sampled_from(["trust", "root", "current"]), data=certificate_files)
-def test_certificates(folder: Path, name: str, data: bytes) -> None:
+def test_changed_certificates_are_a_verdict_or_an_error(folder: Path, name: str, data: bytes) -> None:
     """A changed file of certificates is a verdict or an error of the project."""  # R22
     use(folder, name, data)
 
 
-@many
+@settings(many, max_examples=bounds(60, long=5000))  # tests/core/bundle/test_password.py reads 300 changed files
 @given(data=password_files)
-def test_passwords(folder: Path, data: bytes) -> None:
+def test_a_changed_password_is_a_verdict_or_an_error(folder: Path, data: bytes) -> None:
     """A changed password file is a verdict or an error of the project."""  # R18
     use(folder, "password-file", data)

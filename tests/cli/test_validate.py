@@ -215,7 +215,7 @@ def test_a_doubtful_certificate_in_trust_is_a_notice(tmp_path: Path) -> None:
     found = answer(bundle, "--trust", trust)
     assert found["valid"]
     (notice,) = (one for one in found["notices"] if one.startswith(f"--trust {trust}: not readable by the library"))
-    assert notice.endswith("set aside: certificate 1: extension basicConstraints (it occurs twice)")
+    assert notice.endswith("ignored: certificate 1: extension basicConstraints (it occurs twice)")
     alone.write_bytes(odd)
     result = validate(bundle, "--trust", alone)
     assert result.code == 2
@@ -334,6 +334,16 @@ def test_a_usage_error_is_one_line(good: Path, arguments: tuple[str, ...], words
     result = run("validate", *arguments, cwd=good.parent, environment={})
     assert (result.code, result.out) == (2, "")
     assert words in " ".join(result.err.replace("│", " ").split())
+
+
+def test_a_deleted_current_folder_is_named(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The problem is in the shell, and not in the program."""  # R18
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    found = validate(good)
+    assert (found.code, found.err) == (2, "error: the current folder was deleted: change to another folder\n")
 
 
 def test_the_page_names_every_code_and_rule() -> None:

@@ -276,3 +276,19 @@ def test_another_mdm_server_is_sent_the_same_profile(server: Server) -> None:
     server.up()
     is_sent = len(server.queue.known) > commands
     assert is_sent == ("ledger" not in server.distribution)
+
+
+def test_a_profile_that_was_sent_through_another_mdm_server_is_sent_again(server: Server) -> None:
+    """A state that was restored names the former MDM server, which was not sent the profile that the secret records."""
+    # R15 R35 R49
+    former, before = server.distribution, (server.profile.inputs, server.profile.outputs)
+    channel = {"nanomdm": {"url": "https://other.example.com", "apiKeySecret": "mdm/api-key"}}
+    server.distribution = {**former, "channel": channel}
+    server.pass_time(35)
+    server.get_reserve(issuing="Another issuing")
+    server.up()
+    server.distribution = former
+    server.profile.inputs, server.profile.outputs = before
+    commands = len(server.queue.known)
+    server.up()
+    assert (len(server.queue.known) > commands) == ("ledger" not in former)

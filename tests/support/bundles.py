@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from ios_mdm.core import bundle as reading
-from ios_mdm.core.bundle import BundleError, der
+from ios_mdm.core import der
+from ios_mdm.core.bundle import BundleError
 from tests.support.sealed import READER
 
 if TYPE_CHECKING:

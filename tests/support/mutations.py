@@ -12,9 +12,10 @@ from tests.support.certificates import ROOT as AUTHORITY
 from tests.support.certificates import Chain, pem, private_pem
 from tests.support.odd_certificates import DEFECTS, MADE, changed_certificate
 
-__all__ = ["bundles", "certificate_files", "password_files"]
+__all__ = ["WHOLE", "bundles", "certificate_files", "password_files"]
 
 WHOLE = Chain().make()
+"""Chain and key of the files that are changed."""
 _CHAIN = pem(*WHOLE.chain)
 _ODD = [changed_certificate(MADE.leaf, AUTHORITY, change) for change, _ in DEFECTS.values()]
 _FORMS = (

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ios_mdm.core.bundle import der
+from ios_mdm.core import der
 from tests.support.bundles import oid, sequence, tlv
 from tests.support.certificates import HOST, LEAF, ROOT, Chain, Spec
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any, cast
 
-from botocore.loaders import Loader, instance_cache
-from botocore.session import Session, get_session
+_UNUSED = "urllib3.contrib.pyopenssl"
+_modules = cast("dict[str, Any]", sys.modules)
+_is_loaded = _UNUSED in _modules
+# If pyOpenSSL is installed, botocore imports it for a class that it otherwise takes from urllib3. That takes 40 ms.
+# With None, the import fails.
+_modules.setdefault(_UNUSED, None)
+
+from botocore.loaders import Loader, instance_cache  # noqa: E402
+from botocore.session import Session, get_session  # noqa: E402
+
+if not _is_loaded:
+    del _modules[_UNUSED]
 
 __all__ = ["session"]
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ios_mdm.adapters.aws import Aws
 from ios_mdm.core.times import parsed_time
 from ios_mdm.errors import DefinitionError
 
@@ -55,6 +54,8 @@ def clock_from_environment(environ: Mapping[str, str]) -> Clock:
     text = environ.get(VARIABLE, "").strip()
     if not text:
         return SystemClock()
+    from ios_mdm.adapters.aws import Aws
+
     if not Aws(environ=environ).is_emulator:
         raise DefinitionError(
             f"{VARIABLE} sets the clock for rehearsals only, with an AWS emulator on this machine. "

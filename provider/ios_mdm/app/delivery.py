@@ -196,6 +196,7 @@ class DeliveryRequest:
         listed: path of the file of devices in the definition; None if the definition names no such file.
         is_channel_same: whether the last run used the same MDM server. Without a ledger, a profile that the secret
             records as sent to these devices is then not sent again.
+        channel: URL of the MDM server.
     """
 
     content: ProfileContent
@@ -206,6 +207,7 @@ class DeliveryRequest:
     former_identifier: str | None = None
     listed: str | None = None
     is_channel_same: bool = False
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,7 +297,7 @@ class DeliveryService:
         found = self._mark_offered(request)
         devices = devices_digest(request.enrollment_ids)
         is_known = self._ledger is None and request.is_channel_same and is_sent_to(found.tags, devices)
-        if is_known and is_profile_sent(found.tags, delivery.digest):
+        if is_known and is_profile_sent(found.tags, _recorded_digest(request, delivery)):
             self._report("the profile has not changed, so no device is sent it again")
         else:
             self._send(request, delivery, found, disarm)
@@ -317,7 +319,7 @@ class DeliveryService:
         if not is_sent_to(found.tags, devices_digest(request.enrollment_ids)) and distributor.waiting(delivery):
             self._store.untag(request.secret, [SENT_TAG])
             disarm()
-        elif without_profile is not None and not is_profile_sent(found.tags, delivery.digest):
+        elif without_profile is not None and not is_profile_sent(found.tags, _recorded_digest(request, delivery)):
             self._store.tag(request.secret, {SENT_TAG: without_profile})
         distributor.distribute(delivery)
 
@@ -363,7 +365,7 @@ class DeliveryService:
         value = sent_value(
             request.content.trusted or (),
             devices=devices_digest(request.enrollment_ids),
-            profile="" if self._ledger is not None else delivery.digest,
+            profile="" if self._ledger is not None else _recorded_digest(request, delivery),
         )
         if found.tags.get(SENT_TAG) != value:
             self._store.tag(request.secret, {SENT_TAG: value})
@@ -486,6 +488,15 @@ class Distributor:
             return str(self._random_uuid()).upper()
         content = ",".join(f"{one}/{epoch}" for one, epoch in epochs.items())
         return str(uuid5(publication.seed, content)).upper()
+
+
+def _recorded_digest(request: DeliveryRequest, delivery: Delivery) -> str:
+    """Return the digest in the record of a sent profile, 64 hex digits.
+
+    It depends on the MDM server. After a take-over, or with a restored state, the last run of this state can have used
+    another MDM server than the run that wrote the record.
+    """
+    return hashlib.sha256(f"{request.channel} {delivery.digest}".encode()).hexdigest()
 
 
 def _halves(batch: Sequence[str]) -> Sequence[Sequence[str]]:

@@ -86,7 +86,8 @@ class OwnWrites:
         with self._lock:
             self._seen[secret] = values
             writes = self._writes.get(secret, {})
-            self._writes[secret] = {key: one for key, one in writes.items() if values.get(key) == one.value}
+            shown = {key: one for key, one in writes.items() if values.get(key) == one.value}
+            self._writes[secret] = {} if found is None else shown
 
     def _add(self, secret: str, values: Mapping[_Key, str | None]) -> None:
         with self._lock:

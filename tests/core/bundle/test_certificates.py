@@ -124,8 +124,8 @@ def test_a_file_of_another_format_is_named(data: bytes, words: str) -> None:
         (REQUEST, "but a certificate request: send the request to the CA"),
         (pem("CERTIFICATE", REQUEST) + KEY, "a private key and no certificate, but a certificate request"),
         (pem("CERTIFICATE REQUEST", REQUEST) + KEY, "but a certificate request"),
-        (pem("PUBLIC KEY", SPKI) + KEY, "a private key and no certificate (but: public key)"),
-        (pem("CERTIFICATE", REVOCATIONS) + KEY, "(but: revocation list)"),
+        (pem("PUBLIC KEY", SPKI) + KEY, "a private key and no certificate (other parts: public key)"),
+        (pem("CERTIFICATE", REVOCATIONS) + KEY, "(other parts: revocation list)"),
         (pem("PGP MESSAGE", b"x" * 9).replace(b"\n-----END", b"\n=abcd\n-----END") + KEY, "block PGP MESSAGE"),
     ],
 )
@@ -139,9 +139,9 @@ def test_a_bundle_without_a_certificate_names_what_it_has(data: bytes, words: st
 
 
 def test_parts_that_are_not_needed_give_one_notice() -> None:
-    """Requests, revocation lists and unknown blocks are set aside together."""
+    """Requests, revocation lists and unknown blocks are ignored together."""
     others = pem("X509 CRL", REVOCATIONS) + pem("CERTIFICATE REQUEST", REQUEST) * 2 + pem("ODD", b"x")
-    said = ("not needed, set aside: revocation list, certificate request (2 times), block ODD",)
+    said = ("not needed, ignored: revocation list, certificate request (2 times), block ODD",)
     assert read_bundle(KEY + LEAF + others).notices == read_certificates(LEAF + others).notices == said
 
 
@@ -157,7 +157,7 @@ def test_a_certificate_that_the_library_cannot_read_is_explained(name: str) -> N
     found = read_certificates(TWO + pem("CERTIFICATE", data))
     assert found.certificates == (EC.certificate, ROOT.certificate)
     (notice,) = found.notices
-    assert notice.startswith(f"not readable by the library cryptography, set aside: certificate 3: {field} (")
+    assert notice.startswith(f"not readable by the library cryptography, ignored: certificate 3: {field} (")
     assert read_bundle(TWO + KEY + pem("CERTIFICATE", data)).notices == (notice,)
 
 

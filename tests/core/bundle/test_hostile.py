@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ios_mdm.adapters.sealed_reader import ChildReader, Limits
 from ios_mdm.core import bundle as reading
-from ios_mdm.core.bundle import Bundle, BundleError, der
-from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core import der
+from ios_mdm.core.bundle import Bundle, BundleError
 from ios_mdm.core.bundle.model import MAX_ROUNDS
+from ios_mdm.core.library import attempt
 from tests.support.bundle_reading import KEY, LEAF, bundle_error, holds
 from tests.support.bundles import (
     EC,

@@ -148,7 +148,7 @@ def test_a_block_of_parameters_is_skipped() -> None:
 def test_blocks_that_do_not_matter_are_named() -> None:
     """A certificate request in the file is skipped with a notice."""  # R18
     bundle = read_bundle(pem("CERTIFICATE REQUEST", b"0") * 2 + KEY + LEAF)
-    assert bundle.notices == ("not needed, set aside: certificate request (2 times)",)
+    assert bundle.notices == ("not needed, ignored: certificate request (2 times)",)
 
 
 def test_pkcs7_gives_certificates() -> None:

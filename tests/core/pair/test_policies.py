@@ -256,6 +256,32 @@ class TestPromotion:
         assert policies.reserve_due(at(END, wish, waits=RESERVED)) is not None
         assert policies.reserve_due(at(END - LEAD, waits=RESERVED)) is not None, "there is no distribution"
 
+    def test_a_root_that_devices_have_can_expire_before_main(self) -> None:
+        """A renewed root has the same key. So a former main with this root does not prove that devices trust it."""
+        # R24 R36 R49
+        wish = replace(definition(), distributed=True)
+        renewed = replace(RESERVED, ordinal=3, root=facts(1).root)
+        for days, is_trusted in ((-1, False), (0, True)):
+            former = version(replace(facts(1), not_after=END + days * DAY), Role.MAIN, Label.FORMER)
+            current = replace(facts(2), not_after=END - SECOND)
+            seen = replace(pair(former, main(current), reserve(renewed)), sent=frozenset({1, 2}))
+            waits = replace(at(END - LEAD, wish, known=current, observed=seen), reserve=reserve(renewed))
+            assert waits.is_unsent != is_trusted
+
+    def test_a_renewed_certificate_that_is_its_own_root_is_unsent(self) -> None:
+        """Devices have the former certificate, which did not issue the renewed one. The key does not matter."""
+        # R36 R49
+        wish = replace(definition(), distributed=True)
+        own = replace(facts(1, source=Source.INSTALLED), sha256="a" * 64, chain="a" * 16)
+        renewed = replace(RESERVED, source=Source.INSTALLED, sha256="b" * 64, chain="b" * 16, root=own.root)
+        waits = at(END - LEAD, wish, known=own, waits=renewed)
+        assert replace(waits, observed=replace(waits.observed, sent=frozenset({1}))).is_unsent
+        replacing = replace(wish, main=InstallMain(offered=offer(renewed)), replace_main=True)
+        assert policies.next_main_waits(at(START, replacing, known=own))
+        third = replace(offer(renewed), sha256="c" * 64, chain="c" * 16)
+        again = definition(InstallReserve(offered=third))
+        assert policies.deletion_unconfirmed(at(WINDOW, again, known=own, waits=renewed)) is not None
+
 
 class TestIssues:
     """When a reserve is issued."""

@@ -54,11 +54,11 @@ def test_the_certificate_of_the_server_must_be_readable(name: str) -> None:
 
 
 def test_an_issuer_must_be_readable_only_if_the_chain_needs_it() -> None:
-    """A root that cannot be read is the error if the chain needs it. Any other certificate is set aside."""  # R18
+    """A root that cannot be read is the error if the chain needs it. Any other certificate is ignored."""  # R18
     change = common_name(0x14, b"M\xfcnchen ")
     root = block("CERTIFICATE", changed_certificate(ODD_ROOT.root, ROOT.but(name="@@@@@@@@"), change))
     (notice,) = report(KEY, OWN, OWN_ROOT, root).notices
-    assert notice.startswith("not readable by the library cryptography, set aside: certificate 3: issuer, attribute CN")
+    assert notice.startswith("not readable by the library cryptography, ignored: certificate 3: issuer, attribute CN")
     (violation,) = report(KEY, OWN, root).violations
     assert violation.code == "chain-incomplete", "another root is missing"
     damaged = block("CERTIFICATE", MADE.root.public_bytes(Encoding.DER)[:-9])
@@ -88,7 +88,7 @@ def test_a_forgotten_certificate_is_not_confused_with_an_unreadable_one() -> Non
     odd = changed_certificate(WHOLE.chain[1], ROOT, change)
     error = refusal(KEY, pem(WHOLE.root), block("CERTIFICATE", odd))
     assert error.code == "no-certificate"
-    assert f"set aside: certificate 2: {field} (it occurs twice))" in str(error)
+    assert f"ignored: certificate 2: {field} (it occurs twice))" in str(error)
 
 
 def test_a_certificate_of_another_key_is_not_a_forgotten_one() -> None:
@@ -103,7 +103,7 @@ def test_certificates_outside_the_chain_give_one_notice() -> None:
     """The notice names the first ones and counts the others."""  # R18
     others = [Chain(issuing=(), leaf=ISSUING.but(name=f"Other {number}")).make().leaf for number in range(7)]
     (notice,) = report(KEY, OWN, OWN_ROOT, pem(*others)).notices
-    assert notice == f"not part of the chain, set aside: {', '.join(f'CN=Other {n}' for n in range(5))}, and 2 more"
+    assert notice == f"not part of the chain, ignored: {', '.join(f'CN=Other {n}' for n in range(5))}, and 2 more"
 
 
 @pytest.mark.parametrize(

@@ -54,13 +54,15 @@ def test_a_refused_handshake_has_the_code_of_its_rule(chain: Chain, code: str) -
     assert found.checklist[-1].outcome is Outcome.FAILED
 
 
-def test_a_chain_that_is_too_large_for_a_handshake_is_refused() -> None:
-    """TLS clients read at most 100 KiB of certificates."""  # R28
-    names = (HOST, *(f"{number}.{'long-name' * 6}.example.com" for number in range(1500)))
-    found = best_judgment(Chain(leaf=LEAF.but(sans=names)).make().bundle(), Context(host=HOST, now=NOW)).report
+@pytest.mark.parametrize("names", [700, 1500], ids=["more than a secret holds", "more than clients read"])
+def test_a_chain_that_is_too_large_for_a_secret_is_refused(names: int) -> None:
+    """A secret holds 64 KiB, and TLS clients read more, at most 100 KiB. Preview and validate give one verdict."""
+    # R28 R40
+    sans = (HOST, *(f"{number}.{'long-name' * 6}.example.com" for number in range(names)))
+    found = best_judgment(Chain(leaf=LEAF.but(sans=sans)).make().bundle(), Context(host=HOST, now=NOW)).report
     (violation,) = found.violations
     assert violation.code == "unreadable"
-    assert "excessive message size" in violation.message
+    assert "at most 65,536 bytes, which a secret in AWS holds" in violation.message
 
 
 def test_the_handshakes_are_not_tried_if_a_rule_is_broken() -> None:

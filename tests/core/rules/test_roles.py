@@ -174,17 +174,3 @@ def test_a_strong_root_is_a_root_that_the_rules_accept() -> None:
 def test_the_public_roots_are_not_loaded_for_a_valid_chain() -> None:
     """A chain without a violation needs no advice."""
     assert violations(MADE, public_roots=None) == ()
-
-
-def test_a_missing_list_of_public_roots_only_shortens_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the file of certifi cannot be read, there are no public roots."""
-
-    def fail() -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr("certifi.contents", fail)
-    public_roots.cache_clear()
-    try:
-        assert public_roots() == ()
-    finally:
-        public_roots.cache_clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import traceback
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -145,6 +146,16 @@ def test_facts_are_those_of_leaf_and_root() -> None:
         root=root_digest(chain(CUSTOM.root)[0]),
         chain=chain_digest((*chain(CUSTOM.certificate), chain(CUSTOM.root)[0])),
     )
+
+
+def test_devices_trust_a_certificate_by_its_root_or_by_itself() -> None:
+    """A certificate that is its own root is trusted by its fingerprint, because it issued no other certificate."""
+    # R36 R49
+    custom = facts(CUSTOM, ordinal=1, source=Source.INSTALLED, generation=1)
+    assert custom.anchor == custom.root
+    own = facts(replace(CUSTOM, certificate=CUSTOM.root), ordinal=1, source=Source.INSTALLED, generation=1)
+    assert own.anchor == own.sha256 != own.root
+    assert replace(own, chain="").anchor == own.root, "an issued certificate"
 
 
 def test_a_renewed_root_has_the_same_digest() -> None:

@@ -42,7 +42,7 @@ def test_unrelated_certificates_are_set_aside_with_a_notice() -> None:
     found = candidates(MADE.bundle(stranger), host=HOST)[0]
     assert found.chain == MADE.chain
     assert found.set_aside == (stranger,)
-    assert found.notices == ("not part of the chain, set aside: CN=Stranger",)
+    assert found.notices == ("not part of the chain, ignored: CN=Stranger",)
 
 
 @pytest.mark.parametrize("source", ["trust", "roots"])

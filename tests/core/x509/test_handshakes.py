@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +22,7 @@ from tests.support.certificates import ANY, HOST, LEAF, NOW, ROOT, Chain, SelfSi
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
     from cryptography import x509
 
@@ -194,10 +199,12 @@ def test_the_clients_refuse_nothing_that_the_rules_accept(made: Made) -> None:
     assert handshake_failure(credential(made), host=HOST, at=NOW) is None
 
 
+@pytest.mark.parametrize("issuer", ["issuing", "root"])
 @pytest.mark.parametrize("case", ["host", "chain", "time"])
-def test_an_issuer_for_any_purpose_hides_no_defect(case: str) -> None:
+def test_an_issuer_for_any_purpose_hides_no_defect(case: str, issuer: str) -> None:
     """OpenSSL refuses such an issuer, and the rules accept it. Everything else is still checked."""  # R23
-    chain = Chain().but(issuing={"purposes": (ANY,)})
+    changed: dict[str, dict[str, Any]] = {issuer: {"purposes": (ANY,)}}
+    chain = Chain().but(**changed)
     assert handshakes_with(chain.make()).failure() is None
     other = Chain(root=ROOT.but(owner="another root")).make().root if case == "chain" else None
     changes: dict[str, dict[str, Any]] = {"host": {"sans": ("other.example.com",)}, "time": {"days": (-100, -1)}}
@@ -237,3 +244,42 @@ def test_a_failure_quotes_no_byte_of_the_key() -> None:
     assert found is not None
     assert found.reason == "the private key or a certificate cannot be loaded"
     assert "c2VjcmV0" not in repr(found)
+
+
+RESTRICTED = """openssl_conf = all
+[all]
+ssl_conf = tls
+[tls]
+system_default = restricted
+[restricted]
+SignatureAlgorithms = RSA+SHA256
+Groups = P-521
+CipherString = ECDHE-RSA-AES256-GCM-SHA384
+Ciphersuites = TLS_CHACHA20_POLY1305_SHA256
+MaxProtocol = TLSv1.2
+VerifyMode = Request,Require
+"""
+"""A configuration of OpenSSL with which no certificate with an EC key can be presented."""
+RESULTS = """
+import json
+from tests.core.x509.test_handshakes import ANY, GOOD, LEFT_OUT, Chain, defect_failure, handshakes_with
+found = {case: defect_failure(case) for case in LEFT_OUT}
+found["none"] = handshakes_with(GOOD).failure()
+found["any purpose"] = handshakes_with(Chain().but(issuing={"purposes": (ANY,)}).make()).failure()
+print(json.dumps({case: None if one is None else [one.number] for case, one in found.items()}))
+"""
+
+
+def test_the_configuration_of_openssl_changes_no_result(tmp_path: Path) -> None:
+    """A machine can restrict signatures, curves, ciphers and versions: that is no defect of a certificate."""  # R28
+    configuration = tmp_path / "openssl.cnf"
+    configuration.write_text(RESTRICTED, encoding="ascii")
+    done = subprocess.run(
+        [sys.executable, "-c", RESULTS],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"OPENSSL_CONF": str(configuration)},
+    )
+    expected = {case: [number] for case, (number, _) in FOUND.items()}
+    assert json.loads(done.stdout) == expected | {"none": None, "any purpose": None}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from ios_mdm.core.bundle import der
+from ios_mdm.core import der
 from ios_mdm.core.bundle.fields import defect, raw_key, raw_subject, read_every_part
 from ios_mdm.core.bundle.form import DAMAGED, Kind, Part, part_names, parts, skipped_parts_notice
-from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import BundleError, DoubtfulCertificate, wrong_password_error
+from ios_mdm.core.bundle.model import BundleError, DoubtfulCertificate, unreadable_error
 from ios_mdm.core.bundle.structure import read_pkcs7
+from ios_mdm.core.library import attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +55,7 @@ def read_certificates(data: bytes) -> CertificateFile:
     others: list[Part] = []
     for part in parts(data):
         if part.kind is Kind.PFX:
-            raise wrong_password_error(
+            raise unreadable_error(
                 "the file is a PFX (P12), which can need a password: export its certificates with "
                 "openssl pkcs12 -in FILE -nokeys -out certificates.pem"
             )
@@ -90,7 +90,7 @@ def certificates_in_part(part: Part) -> list[bytes] | None:
         return read_pkcs7(der.parse(part.data))
     except der.DerError:
         pass
-    raise wrong_password_error(DAMAGED)
+    raise unreadable_error(DAMAGED)
 
 
 def loaded_certificates(
@@ -115,12 +115,12 @@ def doubtful_notice(doubtful: tuple[DoubtfulCertificate, ...]) -> str | None:
     shown = [f"certificate {one.number}: {defect(one.data)}" for one in doubtful[:_MAX_SHOWN]]
     if len(doubtful) > _MAX_SHOWN:
         shown.append(f"and {len(doubtful) - _MAX_SHOWN} more")
-    return f"not readable by the library cryptography, set aside: {', '.join(shown)}"
+    return f"not readable by the library cryptography, ignored: {', '.join(shown)}"
 
 
 def unreadable_certificate(doubtful: DoubtfulCertificate) -> BundleError:
     """Return the error for a certificate that is needed and cannot be read."""
-    return wrong_password_error(
+    return unreadable_error(
         f"certificate {doubtful.number} of the file cannot be read because of its {defect(doubtful.data)}: have it "
         "issued again without this defect. To see it: openssl storeutl -noout -text -certs FILE"
     )

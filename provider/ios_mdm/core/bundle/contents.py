@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.bundle.model import Budget, wrong_password_error
+from ios_mdm.core.bundle.model import Budget, unreadable_error
 
 if TYPE_CHECKING:
     from ios_mdm.core.bundle.sealed import SealedKind
@@ -58,7 +58,7 @@ class Contents:
         if data in self.certificates:
             return
         if len(self.certificates) == _MAX_CERTIFICATES:
-            raise wrong_password_error(
+            raise unreadable_error(
                 f"the file holds more than {_MAX_CERTIFICATES} certificates: "
                 "keep only the server's certificate and those of its issuers"
             )
@@ -71,6 +71,6 @@ class Contents:
             BundleError: The file holds too many keys.
         """
         if len(self.keys) == _MAX_KEYS:
-            raise wrong_password_error(f"the file holds more than {_MAX_KEYS} private keys: keep only the server's key")
+            raise unreadable_error(f"the file holds more than {_MAX_KEYS} private keys: keep only the server's key")
         self.keys.append(key)
         self.encrypted |= key.kind is not None

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
-from ios_mdm.core.bundle import der
-from ios_mdm.core.bundle.library import refusal
+from ios_mdm.core import der
+from ios_mdm.core.library import refusal
 from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ios_mdm.core.bundle.der import Node
+    from ios_mdm.core.der import Node
 
 __all__ = ["defect", "raw_key", "raw_subject", "read_every_part"]
 

@@ -12,16 +12,17 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ios_mdm.core.bundle import der, pem
+from ios_mdm.core import der
+from ios_mdm.core.bundle import pem
 from ios_mdm.core.bundle.encoding import utf16_encoding
 from ios_mdm.core.bundle.foreign import foreign_form
-from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import wrong_password_error
+from ios_mdm.core.bundle.model import unreadable_error
 from ios_mdm.core.bundle.structure import is_pfx
+from ios_mdm.core.library import attempt
 
 if TYPE_CHECKING:
-    from ios_mdm.core.bundle.der import Node
     from ios_mdm.core.bundle.pem import Block
+    from ios_mdm.core.der import Node
 
 __all__ = ["DAMAGED", "MAX_BUNDLE_BYTES", "Kind", "Part", "part_names", "parts", "skipped_parts_notice"]
 
@@ -108,15 +109,15 @@ def parts(data: bytes) -> tuple[Part, ...]:
         BundleError: The file is too large, has no part, or is damaged. No bytes cause another error.
     """
     if len(data) > MAX_BUNDLE_BYTES:
-        raise wrong_password_error(
+        raise unreadable_error(
             f"the file is larger than {MAX_BUNDLE_BYTES >> 10} KiB: keep only the server's key and certificates"
         )
     found = _recognized_parts(data, depth=0)
     if found:
         return found
     if not _text(data).strip(_BLANK):
-        raise wrong_password_error("the file is empty: export the certificate again")
-    raise wrong_password_error(DAMAGED if data[0] == der.SEQUENCE else _NO_FORM)
+        raise unreadable_error("the file is empty: export the certificate again")
+    raise unreadable_error(DAMAGED if data[0] == der.SEQUENCE else _NO_FORM)
 
 
 def part_names(given: list[Part]) -> str:
@@ -132,7 +133,7 @@ def part_names(given: list[Part]) -> str:
 
 def skipped_parts_notice(skipped: list[Part]) -> str | None:
     """Return one notice for all parts that are not needed, or None if there are none."""
-    return f"not needed, set aside: {part_names(skipped)}" if skipped else None
+    return f"not needed, ignored: {part_names(skipped)}" if skipped else None
 
 
 def _recognized_parts(data: bytes, *, depth: int) -> tuple[Part, ...]:
@@ -144,7 +145,7 @@ def _recognized_parts(data: bytes, *, depth: int) -> tuple[Part, ...]:
     if blocks := pem.blocks(text):
         return tuple(part for block in blocks for part in _block_parts(block, depth))
     if (name := foreign_form(data, text)) is not None:
-        raise wrong_password_error(name)
+        raise unreadable_error(name)
     inner = _base64_content(text) if depth < _MAX_DEPTH else None
     return () if inner is None else _recognized_parts(inner, depth=depth + 1)
 
@@ -182,7 +183,7 @@ def _block_parts(block: Block, depth: int) -> tuple[Part, ...]:
         return (Part(kind=Kind.ENCRYPTED_KEY, data=block.data, label=label, dek_info=block.dek_info),)
     by_label = _LABELS.get(label)
     if by_label is None and label.endswith("PRIVATE KEY"):
-        raise wrong_password_error(
+        raise unreadable_error(
             f"the format of a private key is not supported ({label}): convert an OpenSSH key with "
             "ssh-keygen -p -m PKCS8 -f KEY. A key that cannot be exported from its hardware cannot be used"
         )

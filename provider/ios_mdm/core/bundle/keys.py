@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from ios_mdm.core.bundle import der
-from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import wrong_password_error
+from ios_mdm.core import der
+from ios_mdm.core.bundle.model import unreadable_error
+from ios_mdm.core.library import attempt
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from ios_mdm.core.bundle.contents import SealedKey
-    from ios_mdm.core.bundle.der import Node
     from ios_mdm.core.bundle.opener import Opener
+    from ios_mdm.core.der import Node
 
 __all__ = ["open_key"]
 
@@ -57,12 +57,12 @@ def open_key(key: SealedKey, opener: Opener, *, number: int) -> PrivateKeyTypes:
     encoded = node.encoding
     numbers = _rsa_numbers(_pkcs1(node)) if len(encoded) <= _MAX_RSA_BYTES else ()
     if numbers == () or (numbers is None and len(encoded) > _MAX_OTHER_BYTES):
-        raise wrong_password_error(f"{what} is too large for a server: create an RSA 4096 or EC P-256 key")
+        raise unreadable_error(f"{what} is too large for a server: create an RSA 4096 or EC P-256 key")
     sound = numbers is None or _is_sound(*numbers)
     load = partial(load_der_private_key, encoded, None, unsafe_skip_rsa_key_validation=numbers is not None)
     loaded = attempt(load) if sound else None
     if loaded is None:
-        raise wrong_password_error(
+        raise unreadable_error(
             f"{what} cannot be read: it is damaged, or it is neither an RSA key of at most {_MAX_RSA_BITS} bits "
             "nor an EC key on a named curve. Check it with: openssl pkey -in FILE -noout -check"
         )
@@ -82,9 +82,7 @@ def _pkcs1(node: Node) -> Node:
     if oid in _RSA:
         return der.parse(rest[0].expect(der.OCTET_STRING).octets()).expect(der.SEQUENCE)
     if oid not in _OTHERS:
-        raise wrong_password_error(
-            f"a private key has the type {oid}, which TLS servers do not use: use an RSA or EC key"
-        )
+        raise unreadable_error(f"a private key has the type {oid}, which TLS servers do not use: use an RSA or EC key")
     return node
 
 
@@ -94,7 +92,7 @@ def _rsa_numbers(node: Node) -> tuple[int, ...] | None:
     if len(numbers) < _RSA_NUMBERS:  # SEC1, or DSA as OpenSSL writes it
         return None
     if len(numbers) > _RSA_NUMBERS or version.integer() != 0:
-        raise wrong_password_error(
+        raise unreadable_error(
             "an RSA private key has more than two primes: create a key with two primes, which TLS servers need"
         )
     return tuple(number.integer() for number in numbers)

@@ -24,7 +24,7 @@ __all__ = [
     "Code",
     "DoubtfulCertificate",
     "too_many_rounds_error",
-    "wrong_password_error",
+    "unreadable_error",
 ]
 
 MAX_ROUNDS = 5_000_000
@@ -50,7 +50,7 @@ class BundleError(IosMdmError):
         self.code: Code = code
 
 
-def wrong_password_error(message: str) -> BundleError:
+def unreadable_error(message: str) -> BundleError:
     """Return the error for a file that no password can open."""
     return BundleError(message, code="unreadable")
 

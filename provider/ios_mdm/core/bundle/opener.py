@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.bundle.model import BundleError, too_many_rounds_error, wrong_password_error
+from ios_mdm.core.bundle.model import BundleError, too_many_rounds_error, unreadable_error
 from ios_mdm.core.bundle.sealed import Opened, Refusal, SealedKind
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Opener:
             IosMdmError: No part can be opened on this machine.
         """
         if self.reader is None:
-            raise wrong_password_error(f"{what} is encrypted, but is expected without a password: store it unencrypted")
+            raise unreadable_error(f"{what} is encrypted, but is expected without a password: store it unencrypted")
         if kind is SealedKind.PFX and "\0" in self.password:
             raise BundleError(
                 "the password contains a NUL character, which no PFX file has: check where the password is stored",
@@ -72,12 +72,12 @@ def _error(refusal: Refusal, kind: SealedKind, what: str, *, has_password: bool,
     if refusal is Refusal.LIMIT:
         return too_many_rounds_error(f"{what} takes too much time or memory to decrypt")
     if refusal is Refusal.FAILURE:
-        return wrong_password_error(
+        return unreadable_error(
             f"the library failed to read {what}: the file is damaged, or of an unusual kind. Convert it with "
             f"{_CONVERSIONS[kind]}"
         )
     if refusal is Refusal.FORMAT or not is_whole:
-        return wrong_password_error(
+        return unreadable_error(
             f"{what} is damaged, or encrypted with a method that is not supported: convert it with {_CONVERSIONS[kind]}"
         )
     if not has_password:
@@ -87,7 +87,7 @@ def _error(refusal: Refusal, kind: SealedKind, what: str, *, has_password: bool,
             code="bad-password",
         )
     return BundleError(
-        f"the password does not open {what}: it is another one, or the file is damaged or encrypted with a method that "
-        f"is not supported. Try it with: {_TRIALS[kind]}",
+        f"the password does not open {what}: the password is wrong, or the file is damaged or encrypted in a way that "
+        f"is not supported. Try the password with: {_TRIALS[kind]}",
         code="bad-password",
     )

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
-from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.bundle.model import wrong_password_error
+from ios_mdm.core.bundle.model import unreadable_error
+from ios_mdm.core.library import attempt
 
 __all__ = ["Block", "blocks"]
 
@@ -44,7 +44,7 @@ def blocks(text: str) -> list[Block]:
     found: list[Block] = []
     for number, ((begin, label, body), ending) in enumerate(zip(marks[::2], [*marks[1::2], None], strict=False), 1):
         if begin != "BEGIN" or ending is None or ending[:2] != ("END", label):
-            raise wrong_password_error(
+            raise unreadable_error(
                 f"the PEM block {number} has no matching BEGIN and END lines, so a part of the file is missing: "
                 "copy the whole file again"
             )
@@ -59,14 +59,12 @@ def _block(number: int, label: str, body: str) -> Block:
     text = "".join(body[headers.end() if headers else 0 :].split())
     data = attempt(partial(base64.b64decode, text, validate=True))
     if not data and r"\n" in text:  # copied from JSON, in which secrets are often stored
-        raise wrong_password_error(
+        raise unreadable_error(
             r"the PEM blocks contain the two characters \n instead of line ends, as in JSON: "
             "extract the text from the JSON, for example with jq -j, or write real line ends"
         )
     if not data and label.startswith("PGP "):  # has a checksum after the Base64
         return Block(label=label, data=b"", dek_info=None)
     if not data:
-        raise wrong_password_error(
-            f"the PEM block {number} ({label}) is not Base64: the file is damaged, copy it again"
-        )
+        raise unreadable_error(f"the PEM block {number} ({label}) is not Base64: the file is damaged, copy it again")
     return Block(label=label, data=data, dek_info=dek_info.group(1) if dek_info else None)

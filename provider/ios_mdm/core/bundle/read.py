@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ios_mdm.core.bundle import der
+from ios_mdm.core import der
 from ios_mdm.core.bundle.certificates import (
     certificates_in_part,
     doubtful_notice,
@@ -16,7 +16,7 @@ from ios_mdm.core.bundle.certificates import (
 from ios_mdm.core.bundle.contents import Contents, SealedKey
 from ios_mdm.core.bundle.form import DAMAGED, Kind, Part, part_names, parts, skipped_parts_notice
 from ios_mdm.core.bundle.keys import open_key
-from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, wrong_password_error
+from ios_mdm.core.bundle.model import Budget, Bundle, BundleError, unreadable_error
 from ios_mdm.core.bundle.opener import Opener
 from ios_mdm.core.bundle.sealed_parts import add_encrypted_key, add_pem_key, add_pfx
 
@@ -103,7 +103,7 @@ def _bundle(found: tuple[Part, ...], opener: Opener) -> Bundle:
                 if (name := contents.names.get(one.public_bytes(Encoding.DER))) is not None
             },
         )
-    raise wrong_password_error(DAMAGED)
+    raise unreadable_error(DAMAGED)
 
 
 def _add_part(part: Part, contents: Contents, opener: Opener) -> bool:
@@ -154,8 +154,8 @@ def _no_certificate(contents: Contents, skipped: list[Part]) -> BundleError:
             "that the CA returns",
             code="no-certificate",
         )
-    aside = f" (but: {part_names(skipped)})" if skipped else ""
-    return BundleError(f"the file holds {found}{aside}: {_PUT_TOGETHER}", code="no-certificate")
+    others = f" (other parts: {part_names(skipped)})" if skipped else ""
+    return BundleError(f"the file holds {found}{others}: {_PUT_TOGETHER}", code="no-certificate")
 
 
 def _no_key(contents: Contents) -> BundleError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.bundle import der
+from ios_mdm.core import der
 from ios_mdm.core.bundle.contents import SealedKey
 from ios_mdm.core.bundle.sealed import SealedKind
 from ios_mdm.core.bundle.structure import key_rounds, pfx_outline
@@ -13,8 +13,8 @@ from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
     from ios_mdm.core.bundle.contents import Contents
-    from ios_mdm.core.bundle.der import Node
     from ios_mdm.core.bundle.opener import Opener
+    from ios_mdm.core.der import Node
 
 __all__ = ["add_encrypted_key", "add_pem_key", "add_pfx"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.bundle import der
-from ios_mdm.core.bundle.model import MAX_ROUNDS, wrong_password_error
+from ios_mdm.core import der
+from ios_mdm.core.bundle.model import MAX_ROUNDS, unreadable_error
 
 if TYPE_CHECKING:
-    from ios_mdm.core.bundle.der import Node
+    from ios_mdm.core.der import Node
 
 __all__ = ["PfxOutline", "is_pfx", "key_rounds", "pfx_outline", "read_pkcs7"]
 
@@ -93,7 +93,7 @@ def read_pkcs7(node: Node) -> list[bytes]:
     """Return the certificates of a SignedData, DER (RFC 5652, 5.1)."""
     name, content = node.fields(der.OID, der.context_tag(0))[:2]
     if name.oid() != _SIGNED:
-        raise wrong_password_error(
+        raise unreadable_error(
             "the PKCS#7 data holds no certificates: export the certificate with its key as PFX or PEM"
         )
     parts = content.fields(der.SEQUENCE)[0].children()
@@ -105,9 +105,7 @@ def _content(info: Node) -> bytes:
     """Return the octets of a ContentInfo of the type data."""
     name, *rest = info.fields(der.OID)
     if name.oid() == _SIGNED:
-        raise wrong_password_error(
-            "the PFX file is protected by a signature, not by a password: export it with a password"
-        )
+        raise unreadable_error("the PFX file is protected by a signature, not by a password: export it with a password")
     if name.oid() != _DATA or not rest:
         raise der.DerError
     return rest[0].expect(der.context_tag(0)).fields(der.ANY)[0].octets()
@@ -116,7 +114,7 @@ def _content(info: Node) -> bytes:
 def _add_safe(safe: Node, found: PfxOutline) -> None:
     oid = safe.fields(der.OID)[0].oid()
     if oid == _ENVELOPED:
-        raise wrong_password_error(
+        raise unreadable_error(
             "the PFX file is encrypted for a certificate, not with a password: export it with a password"
         )
     if oid == _ENCRYPTED:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ios_mdm.core.pair.facts import trust_anchor
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -91,6 +93,11 @@ class OfferedCertificate:
     not_after: datetime
     chain: str = ""
 
+    @property
+    def anchor(self) -> str:
+        """Digest of what devices trust the certificate by, as in :func:`ios_mdm.core.pair.facts.trust_anchor`."""
+        return trust_anchor(self.sha256, self.root, self.chain)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallMain:
@@ -131,7 +138,7 @@ class IssueReserve:
 
     Args:
         when: ``auto``: a reserve is issued *before_days* before main expires; ``now``: whenever the pair has none.
-        before_days: number of days before main's expiry; None for a third of main's validity, at most 60 days (R49).
+        before_days: number of days before main's expiry; None for a third of main's validity, from 2 to 60 days (R49).
         apply: rule for the apply time.
         validity_days: validity in days; None for main's validity.
         key: type and size of the key; None for main's.

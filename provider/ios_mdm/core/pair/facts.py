@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["CertificateFacts", "Source"]
+__all__ = ["CertificateFacts", "Source", "trust_anchor"]
 
 
 class Source(StrEnum):
@@ -43,3 +43,23 @@ class CertificateFacts:
     sha256: str
     root: str
     chain: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """Digest of what devices trust the certificate by, as in :func:`trust_anchor`."""
+        return trust_anchor(self.sha256, self.root, self.chain)
+
+
+def trust_anchor(sha256: str, root: str, chain: str) -> str:
+    """Return the digest of what devices trust a certificate by: its root, or its fingerprint if it is its own root.
+
+    A certificate that is its own root can be renewed with the same name and key. Devices that trust the former
+    certificate do not trust the renewed one, because no CA has issued it.
+
+    Args:
+        sha256: fingerprint of the leaf, 64 hex digits.
+        root: digest of the root, 64 hex digits.
+        chain: digest of the leaf and its issuers, 16 hex digits; empty if it is not recorded. Without issuers, it is
+            the start of the fingerprint.
+    """
+    return sha256 if chain and sha256.startswith(chain) else root

@@ -121,7 +121,7 @@ def uncovered_versions(observed: ObservedPair, trusted: Collection[int], now: da
         trusted: ordinals of the certificates in the profile.
         now: current time, aware UTC, whole seconds.
     """
-    roots = {version.facts.root for version in observed.versions if version.facts and version.ordinal in trusted}
+    anchors = {version.facts.anchor for version in observed.versions if version.facts and version.ordinal in trusted}
     return [
         version
         for version in observed.versions
@@ -129,7 +129,7 @@ def uncovered_versions(observed: ObservedPair, trusted: Collection[int], now: da
         and _is_needed(version)
         and version.ordinal not in trusted
         and not _has_expired(version, now)
-        and (version.facts is None or version.facts.root not in roots)
+        and (version.facts is None or version.facts.anchor not in anchors)
     ]
 
 

@@ -229,7 +229,7 @@ def sent_value(ordinals: Iterable[int], *, devices: str = "", profile: str = "")
     Args:
         ordinals: ordinals of the certificates.
         devices: digest of the device list, 64 hex digits; empty if it is not recorded.
-        profile: digest of the profile, 64 hex digits; empty if it is not recorded.
+        profile: digest of the profile and its MDM server, 64 hex digits; empty if it is not recorded.
     """
     words = [str(ordinal) for ordinal in sorted(ordinals)]
     digests = ((_SENT_TO, devices), (_SENT_PROFILE, profile))
@@ -252,7 +252,7 @@ def is_profile_sent(tags: Mapping[str, str], profile: str) -> bool:
 
     Args:
         tags: all tags of the secret.
-        profile: digest of the profile, 64 hex digits.
+        profile: digest of the profile and its MDM server, 64 hex digits.
     """
     return f"{_SENT_PROFILE}{profile[:_SENT_DIGITS]}" in tags.get(SENT_TAG, "").split()
 

@@ -175,6 +175,8 @@ class ObservedPair:
         """Return whether devices were sent a profile by which they trust this certificate (R36).
 
         Devices trust a certificate by its root. So a renewal under a root that they were sent needs no profile (R49).
+        A root can be renewed with the same key, and the one that devices have can expire before main. So a certificate
+        under another root than main's is trusted only if a sent one is valid at least as long as main.
 
         Args:
             ordinal: number of the certificate; None if there is none.
@@ -182,9 +184,11 @@ class ObservedPair:
         version = None if ordinal is None else self.version_of(ordinal)
         if ordinal in self.sent or version is None or version.facts is None:
             return ordinal in self.sent
+        anchor, main = version.facts.anchor, None if self.main is None else self.main.facts
+        sent = [one.facts for one in self.versions if one.ordinal in self.sent and one.facts is not None]
         return any(
-            one.ordinal in self.sent and one.facts is not None and one.facts.root == version.facts.root
-            for one in self.versions
+            one.anchor == anchor and (main is None or main.anchor == anchor or one.not_after >= main.not_after)
+            for one in sent
         )
 
     def is_announced(self, version: StoredVersion) -> bool:

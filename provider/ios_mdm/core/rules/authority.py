@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from ios_mdm.core.rules.model import Remark, violation
-from ios_mdm.core.rules.reading import extension, is_authority, joined_words
+from ios_mdm.core.rules.reading import is_authority, joined_words
 from ios_mdm.core.rules.roles import replacement_advice
+from ios_mdm.core.x509.extensions import extension
 from ios_mdm.core.x509.names import display_name, is_self_issued
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from ios_mdm.core.rules.model import violation
-from ios_mdm.core.rules.reading import extension, is_authority
+from ios_mdm.core.rules.reading import is_authority
+from ios_mdm.core.x509.extensions import extension
 from ios_mdm.core.x509.names import display_name, dns_names, excerpt, has_name_of, is_self_issued
 from ios_mdm.core.x509.subtrees import CertificateName, Subtrees, is_dns_name
 

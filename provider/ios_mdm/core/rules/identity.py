@@ -8,7 +8,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from ios_mdm.core.rules.model import violation
-from ios_mdm.core.rules.reading import extension, joined_words
+from ios_mdm.core.rules.reading import joined_words
+from ios_mdm.core.x509.extensions import extension
 from ios_mdm.core.x509.names import distinct_name, dns_names, excerpt, is_name_of
 
 if TYPE_CHECKING:

@@ -154,7 +154,7 @@ def _root_mismatch(root: x509.Certificate, wanted: x509.Certificate) -> Iterator
             "root-mismatch",
             root,
             f"the SHA-256 fingerprint {fingerprint(root)}{other_key}",
-            f"the root of the current certificate, {display_name(wanted)}, SHA-256 fingerprint {fingerprint(wanted)}",
+            f"the root that devices trust, {display_name(wanted)}, SHA-256 fingerprint {fingerprint(wanted)}",
             f"Have the certificate issued under {display_name(wanted)}",
         )
     elif root != wanted:

@@ -13,9 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.asn1 import decode_der
 from cryptography.x509.oid import ExtensionOID
 
+from ios_mdm.core import der
 from ios_mdm.core.rules.model import violation
-from ios_mdm.core.rules.reading import extension
-from ios_mdm.core.x509.der import elements, only_element
+from ios_mdm.core.x509.extensions import extension
 from ios_mdm.core.x509.names import display_name, is_self_issued
 
 if TYPE_CHECKING:
@@ -144,12 +144,11 @@ def _mappings(certificate: x509.Certificate) -> dict[str, set[str]] | None:
     for one in certificate.extensions:
         if one.oid == ExtensionOID.POLICY_MAPPINGS and isinstance(one.value, x509.UnrecognizedExtension):
             try:
-                for pair in elements(only_element(one.value.value).content):
+                for pair in der.parse(one.value.value).children():
                     issuer, subject = (
-                        decode_der(x509.ObjectIdentifier, part.encoding).dotted_string
-                        for part in elements(pair.content)
+                        decode_der(x509.ObjectIdentifier, part.encoding).dotted_string for part in pair.children()
                     )
                     found.setdefault(issuer, set()).add(subject)
-            except ValueError:
+            except (der.DerError, ValueError):
                 return None
     return None if _ANY in found or any(_ANY in mapped for mapped in found.values()) else found

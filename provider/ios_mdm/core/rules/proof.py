@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.definition import Slot
-from ios_mdm.core.rules.model import Check, Violation
+from ios_mdm.core.rules.model import Check, Violation, violation
 from ios_mdm.core.rules.reading import time_text
-from ios_mdm.core.x509.credential import credential_of
+from ios_mdm.core.x509.credential import MAX_BYTES, credential_of, stored_size
 from ios_mdm.core.x509.names import display_name
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from cryptography import x509
 
     from ios_mdm.core.rules.model import Context
     from ios_mdm.core.x509.chain import Candidate
@@ -59,9 +61,6 @@ _CODES = {
 }
 """Violation code of each of OpenSSL's verification errors (``X509_V_ERR_…`` in x509_vfy.h) that a file can cause."""
 
-_TOO_LARGE = "excessive message size"
-"""OpenSSL's reason for a chain of more than 100 KiB."""
-
 
 def proof(candidate: Candidate, context: Context) -> Check:
     """Return the result of two handshakes with the certificate as it would be stored.
@@ -75,6 +74,9 @@ def proof(candidate: Candidate, context: Context) -> Check:
 
     at = _proof_time(context)
     stored = credential_of(candidate.chain, candidate.key, candidate.root)
+    # Clients read more than a secret can hold, so a smaller chain has a size that they accept.
+    if (size := stored_size(stored)) > MAX_BYTES:
+        return Check(requirement=_REQUIREMENT, title=_TITLE, violations=(_too_large(candidate.leaf, size),))
     failure = handshake_failure(stored, host=context.host, at=at)
     broken = () if failure is None else (_violation(failure, context.host, at),)
     return Check(requirement=_REQUIREMENT, title=_TITLE, violations=broken)
@@ -96,11 +98,18 @@ def _proof_time(context: Context) -> datetime:
     return max(context.now, context.apply_at)
 
 
+def _too_large(leaf: x509.Certificate, size: int) -> Violation:
+    return violation(
+        "unreadable",
+        leaf,
+        f"a certificate, chain and private key of {size:,} bytes",
+        f"at most {MAX_BYTES:,} bytes, which a secret in AWS holds",
+        "Have it issued again with fewer names, or with a shorter chain",
+    )
+
+
 def _violation(failure: HandshakeFailure, host: str, at: datetime) -> Violation:
-    if failure.number is None:
-        code = "unreadable" if failure.reason == _TOO_LARGE else "key-mismatch"
-    else:
-        code = _CODES.get(failure.number, "chain-incomplete")
+    code = "key-mismatch" if failure.number is None else _CODES.get(failure.number, "chain-incomplete")
     subject = display_name(failure.certificate)
     found = f"a handshake that OpenSSL refuses: {failure.reason.rstrip('.')}"
     required = f"a handshake for {host} that TLS clients accept on {time_text(at)}"

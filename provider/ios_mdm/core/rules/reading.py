@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-__all__ = ["extension", "is_authority", "joined_words", "time_text"]
+__all__ = ["is_authority", "joined_words", "time_text"]
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

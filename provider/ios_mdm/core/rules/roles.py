@@ -10,9 +10,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from ios_mdm.core.bundle.library import attempt
-from ios_mdm.core.rules.reading import extension, joined_words
+from ios_mdm.core.library import attempt
+from ios_mdm.core.rules.reading import joined_words
 from ios_mdm.core.x509.digests import fingerprint, root_digest
+from ios_mdm.core.x509.extensions import extension
+from ios_mdm.core.x509.key_form import CURVES
 from ios_mdm.core.x509.names import display_name, excerpt
 from ios_mdm.core.x509.signatures import is_self_signed
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.x509.chain import Candidate
 
 __all__ = [
+    "MIN_ROOT_RSA_BITS",
     "download_advice",
     "is_strong_root",
     "renewal_advice",
@@ -32,9 +35,10 @@ __all__ = [
     "waiting_advice",
 ]
 
+MIN_ROOT_RSA_BITS = 4096
+"""Size of the RSA key of a root (R26)."""
+
 _MAX_ALTERNATIVES = 3
-_MIN_ROOT_RSA_BITS = 4096
-_CURVES = {"secp256r1", "secp384r1", "secp521r1"}
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -115,8 +119,8 @@ def download_advice(certificate: x509.Certificate) -> str:
 def is_strong_root(root: x509.Certificate) -> bool:
     """Return whether a root can fulfill the rules for its key and its signature (R26, R27, R28)."""
     key = attempt(root.public_key)
-    is_large = isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_ROOT_RSA_BITS
-    is_on_curve = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
+    is_large = isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_ROOT_RSA_BITS
+    is_on_curve = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES
     return (is_large or is_on_curve) and isinstance(attempt(lambda: root.signature_hash_algorithm), _HASHES)
 
 

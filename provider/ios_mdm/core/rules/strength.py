@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.library import attempt
 from ios_mdm.core.rules.model import Remark, violation
-from ios_mdm.core.rules.roles import replacement_advice
+from ios_mdm.core.rules.roles import MIN_ROOT_RSA_BITS, replacement_advice
 from ios_mdm.core.x509.key_form import key_form
 from ios_mdm.core.x509.names import display_name
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["hashes_are_sha2", "key_types_are_known", "root_key_is_large", "rsa_keys_are_large"]
 
 _MIN_RSA_BITS = 2048
-_MIN_ROOT_RSA_BITS = 4096
 _SHA2 = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _WITH_SHA512 = {SignatureAlgorithmOID.ED25519}  # RFC 8032, 5.1; the rule for key types refuses its key
 
@@ -50,12 +49,12 @@ def root_key_is_large(candidate: Candidate, context: Context) -> Iterator[Findin
         yield Remark(message="the chain has no root to check", is_applicable=False, is_notice=False)
         return
     key = candidate.root.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _MIN_ROOT_RSA_BITS:
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_ROOT_RSA_BITS:
         yield violation(
             "root-rsa-too-small",
             candidate.root,
             f"an RSA key of {key.key_size} bits",
-            f"at least {_MIN_ROOT_RSA_BITS} bits in a root",
+            f"at least {MIN_ROOT_RSA_BITS} bits in a root",
             replacement_advice(candidate.root, candidate, context, how="with a larger key"),
         )
 

@@ -166,7 +166,7 @@ def _candidate(
     bundle: Bundle,
 ) -> Candidate:
     aside = tuple(one for one in bundle.certificates if one not in chain)
-    notices = [f"not part of the chain, set aside: {_names(aside, chain)}"] if aside else []
+    notices = [f"not part of the chain, ignored: {_names(aside, chain)}"] if aside else []
     notices += [
         f"not in the file, taken from elsewhere: {display_name(one)}" for one in chain if one not in bundle.certificates
     ]

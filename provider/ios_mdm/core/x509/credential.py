@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ios_mdm.core.x509.digests import fingerprint
+from ios_mdm.core.x509.names import name_parts
 from ios_mdm.core.x509.pem import UNREADABLE, CertificateError, chain
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.core.x509.values import Credential
@@ -130,9 +131,10 @@ def credential_problem(credential: Credential) -> str | None:
         return str(error)
     if len(roots) != 1 or not is_self_signed(roots[0]):
         return "ca.crt is not a single self-signed root"
-    # Compares names only: R20 and R22 checked the chain of a custom certificate before it was stored.
+    # Compares names only, and without case: R20 and R22 checked a custom certificate before it was stored. A chain
+    # whose names differ in case only breaks R20, but can be adopted, because many clients accept it.
     path = certificates if certificates[-1] == roots[0] else (*certificates, roots[0])
-    if any(lower.issuer != upper.subject for lower, upper in pairwise(path)):
+    if any(name_parts(lower.issuer) != name_parts(upper.subject) for lower, upper in pairwise(path)):
         return "tls.crt and ca.crt are not a chain"
     fits = _is_key_of(credential.private_key, certificates[0])
     return None if fits else "tls.key is not the PKCS#8 key of the certificate"

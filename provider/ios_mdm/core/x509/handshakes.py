@@ -20,6 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL, crypto
 
 from ios_mdm.core.x509.credential import credential_problem
+from ios_mdm.core.x509.extensions import extension
+from ios_mdm.core.x509.openssl_contexts import CIPHERS, compare_name, openssl_context
 from ios_mdm.core.x509.pem import chain
 
 if TYPE_CHECKING:
@@ -34,9 +36,6 @@ _MAX_TURNS = 10
 """Limit for the turns of each side. A complete handshake needs three."""
 _MAX_FLIGHT = 1 << 20
 """Limit for the bytes that one side sends in a turn. A chain of 200 certificates needs less."""
-# The rules decide which keys and hashes are strong enough. Level 1 accepts all of them, also SHA-224, and the default
-# level of a system can be higher.
-_CIPHERS = "DEFAULT:@SECLEVEL=1"
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 """``X509_V_FLAG_NO_CHECK_TIME`` of OpenSSL: ``ssl`` has no name for it, and passes it on."""
 _INVALID_PURPOSE = 26
@@ -86,8 +85,8 @@ class Handshakes:
 
     def server_context(self, certificates: tuple[x509.Certificate, ...]) -> SSL.Context:
         """Return the context of a server that presents *certificates*, leaf first."""
-        context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        context.set_cipher_list(_CIPHERS.encode())
+        context = openssl_context(SSL.TLS_SERVER_METHOD)
+        context.set_verify(SSL.VERIFY_NONE)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.use_certificate(certificates[0])
         for issuer in certificates[1:]:
@@ -98,8 +97,7 @@ class Handshakes:
 
     def client_context_at_time(self) -> SSL.Context:
         """Return the context of the client that has the time of the check, and compares no host name."""
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        context.set_cipher_list(_CIPHERS.encode())
+        context = openssl_context(SSL.TLS_CLIENT_METHOD)
         if (store := context.get_cert_store()) is not None:
             store.add_cert(crypto.X509.from_cryptography(self.root))
             store.set_time(self.at)
@@ -109,14 +107,15 @@ class Handshakes:
         """Return the context of the client that trusts *anchor*, compares the host name and ignores all dates."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         with suppress(ssl.SSLError):  # Python can be built with a library that has no security levels
-            context.set_ciphers(_CIPHERS)
+            context.set_ciphers(CIPHERS)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.MAXIMUM_SUPPORTED
         context.hostname_checks_common_name = False
         context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
         context.load_verify_locations(cadata=anchor.public_bytes(Encoding.DER))
         return context
 
-    def _failure_at_time(self, server: SSL.Context) -> HandshakeFailure | None:
-        """Return why a client refuses the certificate at the time of the check."""
+    def _failure_at_time(self, server: SSL.Context, *, compares_name: bool = False) -> HandshakeFailure | None:
+        """Return why a client refuses the certificate at the time of the check, or else, if asked, for the host."""
         refused: list[HandshakeFailure] = []
 
         def is_accepted(
@@ -132,6 +131,8 @@ class Handshakes:
         context.set_verify(SSL.VERIFY_PEER, is_accepted)
         client = SSL.Connection(context)
         client.set_tlsext_host_name(self.host.encode())
+        if compares_name:
+            compare_name(client, self.host)
         client.set_connect_state()
         try:
             _shake_hands(partial(_openssl_turn, client), server)
@@ -142,18 +143,22 @@ class Handshakes:
 
     def _failure_of_name(self, server: SSL.Context) -> HandshakeFailure | None:
         """Return why a client refuses the certificate for the host."""
-        anchor = self.root
-        if any(map(_is_for_any_purpose, self.certificates[1:])):
+        anchor, presenter = self.root, server
+        if any(map(_is_for_any_purpose, (*self.certificates[1:], self.root))):
             # OpenSSL refuses these issuers, and `ssl` cannot tolerate it. The other client has verified the chain.
-            anchor, server = self.certificates[0], self.server_context(self.certificates[:1])
+            anchor, presenter = self.certificates[0], self.server_context(self.certificates[:1])
         received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
         client = self.client_context_with_name(anchor).wrap_bio(received, sent, server_hostname=self.host)
         try:
-            _shake_hands(partial(_python_turn, client, received, sent), server)
+            _shake_hands(partial(_python_turn, client, received, sent), presenter)
         except ssl.SSLCertVerificationError as error:
             return HandshakeFailure(
                 reason=error.verify_message, number=error.verify_code, certificate=self.certificates[0]
             )
+        except (ssl.SSLError, SSL.Error):
+            # The other client completed a handshake with this server, so the reason is the configuration of OpenSSL,
+            # of which `ssl` can set only a part.
+            return self._failure_at_time(server, compares_name=True)
         return None
 
 
@@ -225,10 +230,7 @@ def _python_turn(
 
 def _is_for_any_purpose(certificate: x509.Certificate) -> bool:
     """Return whether an extended key usage has any purpose instead of serverAuth; OpenSSL refuses that (R23)."""
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
+    usage = extension(certificate, x509.ExtendedKeyUsage) or ()
     return ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage and ExtendedKeyUsageOID.SERVER_AUTH not in usage
 
 

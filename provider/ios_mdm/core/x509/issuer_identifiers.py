@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cryptography import x509
 
-from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.library import attempt
 from ios_mdm.core.x509.extensions import extension
 from ios_mdm.core.x509.names import name_parts
 

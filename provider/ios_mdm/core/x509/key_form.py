@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
-from ios_mdm.core.x509.der import bounds, elements, only_element
+from ios_mdm.core import der
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -30,8 +30,7 @@ _NAMED_CURVES = {
     bytes.fromhex("301006072a8648ce3d020106052b81040022"): 48,
     bytes.fromhex("301006072a8648ce3d020106052b81040023"): 66,
 }
-_VERSION = 0xA0
-_SEQUENCE = 0x30
+_VERSION = der.context_tag(0)
 _UNCOMPRESSED, _COMPRESSED = b"\4", (b"\2", b"\3")
 _BEFORE_KEY = 5  # serial number, signature, issuer, validity, subject
 
@@ -70,14 +69,9 @@ def key_form(certificate: x509.Certificate) -> KeyForm:
 
 def _algorithm_and_point(certificate: x509.Certificate) -> tuple[bytes, bytes]:
     """Return the encoded AlgorithmIdentifier of the public key, and the octets of its bit string."""
-    data = certificate.tbs_certificate_bytes
-    start, _ = bounds(data, 0)
-    for _ in range(_BEFORE_KEY + (data[start] == _VERSION)):
-        start = bounds(data, start)[1]
-    algorithm = bounds(data, start)[0]
-    bits = bounds(data, algorithm)[1]
-    body, stop = bounds(data, bits)
-    return data[algorithm:bits], data[body + 1 : stop]
+    fields = der.parse(certificate.tbs_certificate_bytes).children()
+    algorithm, point = fields[_BEFORE_KEY + (fields[0].tag == _VERSION)].children()
+    return algorithm.encoding, point.content[1:]
 
 
 def _description(certificate: x509.Certificate, algorithm: bytes) -> str:
@@ -85,8 +79,7 @@ def _description(certificate: x509.Certificate, algorithm: bytes) -> str:
     if oid == PublicKeyAlgorithmOID.RSASSA_PSS:
         return f"an RSASSA-PSS key ({oid.dotted_string})"
     if isinstance(key, ec.EllipticCurvePublicKey):
-        parameters = elements(only_element(algorithm).content)[1:]
-        if any(one.tag == _SEQUENCE for one in parameters):
+        if any(one.tag == der.SEQUENCE for one in der.parse(algorithm).children()[1:]):
             return f"an EC key with explicit parameters instead of the name of its curve ({key.curve.name})"
         form = " with a point of an unusual form" if key.curve.name in CURVES else ""
         return f"a key of type EC on {key.curve.name}{form}"

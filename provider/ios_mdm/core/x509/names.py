@@ -6,6 +6,7 @@ from cryptography import x509
 
 from ios_mdm.core.text import printable
 from ios_mdm.core.times import rfc3339
+from ios_mdm.core.x509.extensions import extension
 
 __all__ = [
     "display_name",
@@ -37,11 +38,8 @@ def is_name_of(pattern: str, host: str) -> bool:
 
 def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
     """Return the DNS names of the subjectAltName."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
-    return tuple(names.get_values_for_type(x509.DNSName))
+    names = extension(certificate, x509.SubjectAlternativeName)
+    return () if names is None else tuple(names.get_values_for_type(x509.DNSName))
 
 
 def display_name(certificate: x509.Certificate) -> str:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ios_mdm.core.bundle.certificates import doubtful_notice, unreadable_certificate
 from ios_mdm.core.bundle.model import BundleError
+from ios_mdm.core.x509.extensions import extension
 from ios_mdm.core.x509.names import display_name, has_name_of
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def check_missing_issuer(bundle: Bundle, top: x509.Certificate) -> None:
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
+    constraints = extension(certificate, x509.BasicConstraints)
+    if constraints is None:
         return certificate.version is x509.Version.v1 and certificate.issuer == certificate.subject
+    return constraints.ca

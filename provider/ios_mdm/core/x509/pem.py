@@ -12,7 +12,7 @@ from functools import partial
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from ios_mdm.core.bundle.library import attempt
+from ios_mdm.core.library import attempt
 from ios_mdm.errors import IosMdmError
 
 __all__ = ["UNREADABLE", "CertificateError", "chain"]

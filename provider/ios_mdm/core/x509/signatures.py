@@ -23,7 +23,7 @@ def has_name_of(certificate: x509.Certificate, issuer: x509.Certificate) -> bool
     return certificate.issuer.public_bytes() == issuer.subject.public_bytes()
 
 
-@lru_cache(maxsize=256)  # the current certificate and the new one often have the same root
+@lru_cache(maxsize=4096)  # more certificates than a file has: each root is verified several times
 def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Return whether the key of *issuer* verifies the signature of a certificate. Names are not compared."""
     try:

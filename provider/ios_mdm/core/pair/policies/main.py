@@ -73,7 +73,7 @@ def _replacement_refusal(at: Situation) -> Notice | None:
 
 def _replacement_advice(at: Situation) -> str:
     offered = at.definition.main.offered if isinstance(at.definition.main, InstallMain) else None
-    same_root = offered is not None and offered.root == at.main.root
+    same_root = offered is not None and offered.anchor == at.main.anchor
     count = at.definition.devices
     devices = "devices trust" if count is None else f"the {count} devices trust"
     trust = f"{devices} the root of the new main already"
@@ -122,7 +122,7 @@ def _replacement(at: Situation) -> Notice:
             message += f": certificate {at.staged_main} is stored, but the MDM server has not accepted the profile yet"
         return Notice(reason="replaced", severity=Severity.WARNING, message=message)
     if at.definition.distributed and at.main.sha256 not in at.definition.distrust:
-        trusted = isinstance(wanted, InstallMain) and wanted.offered.root == at.main.root
+        trusted = isinstance(wanted, InstallMain) and wanted.offered.anchor == at.main.anchor
         why = "devices trust the root of the next main" if trusted else "devices were sent the next main"
         return Notice(reason="replaced", severity=Severity.NOTICE, message=f"{main} is replaced: {why}")
     if at.definition.distributed:
@@ -149,7 +149,7 @@ def next_main_waits(at: Situation) -> bool:
     if not at.definition.distributed or at.main.sha256 in at.definition.distrust:
         return False
     wanted = at.definition.main
-    if isinstance(wanted, InstallMain) and wanted.offered.root == at.main.root:
+    if isinstance(wanted, InstallMain) and wanted.offered.anchor == at.main.anchor:
         return False
     return at.definition.promotion.hold or not at.observed.is_sent(at.staged_main)
 

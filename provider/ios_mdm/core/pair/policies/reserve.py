@@ -92,7 +92,7 @@ def deletion_unconfirmed(at: Situation) -> Notice | None:
     wanted = at.definition.reserve
     if at.reserve is None or at.reserve.facts is None or at.now < at.critical_from:
         return None
-    if isinstance(wanted, InstallReserve) and wanted.offered.root == at.reserve.facts.root:
+    if isinstance(wanted, InstallReserve) and wanted.offered.anchor == at.reserve.facts.anchor:
         return None
     request = first_answer((reserve_disabled, reserve_generation_raised, another_reserve_offered), at)
     expired = at.now >= expiry(at.reserve.facts)

@@ -1,4 +1,4 @@
-"""A small reader of DER and of the indefinite lengths (BER) in the PKCS#12 files of Windows and NSS.
+"""Splits DER into its elements, and BER with indefinite lengths, which the PKCS #12 files of Windows and NSS have.
 
 The children of an element are parsed only when they are requested. Limits on the nesting of indefinite lengths and on
 the number of elements keep a hostile file cheap.
