@@ -35,7 +35,7 @@ Many older public roots have an RSA key of 2048 bits.
 Ask the CA for a chain to one of the roots in the first table.
 Most CAs have such a root, and some certified it with an older root: see [cross-certificates](#cross-certificates).
 
-The tables are generated from the package [certifi](https://pypi.org/project/certifi/), which has Mozilla's roots.
+The tables are generated from the package `certifi`, which has Mozilla's roots.
 The digest is the start of the SHA-256 of name and key, so that a root that is renewed with the same key keeps it.
 
 ## Roots that fulfill the rules

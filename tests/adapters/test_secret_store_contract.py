@@ -112,7 +112,7 @@ def test_creating_again_changes_nothing(backend: Backend) -> None:
     create_secret(backend, {"ios-mdm:owner": "org/project/stack"})
     store_certificate(backend, 1, Label.MAIN)
     before = secret_description(backend)
-    create_secret(backend, {"ios-mdm:owner": "somebody/else"})
+    create_secret(backend, {"ios-mdm:owner": "another/stack"})
     assert secret_description(backend) == before
 
 

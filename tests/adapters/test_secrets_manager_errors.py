@@ -78,8 +78,8 @@ def test_an_invalid_region_is_reported(no_aws: pytest.MonkeyPatch) -> None:
 
 def test_an_unknown_profile_is_reported(no_aws: pytest.MonkeyPatch) -> None:
     """The message shows that the cause is the environment and not the stack."""
-    no_aws.setenv("AWS_PROFILE", "nobody")
-    assert "there is no AWS profile 'nobody'" in description_error()
+    no_aws.setenv("AWS_PROFILE", "missing")
+    assert "there is no AWS profile 'missing'" in description_error()
 
 
 def test_an_endpoint_that_is_down_is_reported_within_seconds(no_aws: pytest.MonkeyPatch) -> None:

@@ -274,6 +274,8 @@ class Life(RuleBasedStateMachine):
         assert decided is not None
         if self._was_reserve(decided):
             # The reserve was due, but devices did not have it before this run. The next run decides its successor.
+            assert before is not None
+            assert not before.is_sent(self.pair.main.ordinal if self.pair.main else None)
             self.reconciler.reconcile(request)
         left = (list(self.store.calls), dict(self.scheduler.schedules))
         self.reconciler.reconcile(request)

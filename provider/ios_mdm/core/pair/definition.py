@@ -138,7 +138,7 @@ class IssueReserve:
 
     Args:
         when: ``auto``: a reserve is issued *before_days* before main expires; ``now``: whenever the pair has none.
-        before_days: number of days before main's expiry; None for a third of main's validity, from 2 to 60 days (R49).
+        before_days: number of days before main's expiry; None for a third of main's validity, at most 60 days (R49).
         apply: rule for the apply time.
         validity_days: validity in days; None for main's validity.
         key: type and size of the key; None for main's.

@@ -32,8 +32,6 @@ MAX_SHORT_VALIDITY = timedelta(days=100)
 Both ends of a validity are inclusive (RFC 5280), so notAfter - notBefore is less than 100 days.
 """
 
-_MIN_RESERVE_WINDOW = timedelta(days=2)
-"""Two daily runs: the second one issues the reserve if the first one fails."""
 _MAX_RESERVE_WINDOW = timedelta(days=60)
 _MAX_WARNING_WINDOW = timedelta(days=30)
 _SECOND = timedelta(seconds=1)
@@ -48,10 +46,10 @@ def reserve_window(before_days: int | None, main_validity: timedelta) -> timedel
     """Return the time from the issue of an automatic reserve to main's expiry, in whole seconds (R3).
 
     Args:
-        before_days: setting ``beforeDays``; None for the default: a third of the validity, from 2 to 60 days.
+        before_days: setting ``beforeDays``; None for the default: a third of the validity, at most 60 days.
         main_validity: validity of main.
     """
-    return _window(before_days, max(main_validity / 3, _MIN_RESERVE_WINDOW), _MAX_RESERVE_WINDOW)
+    return _window(before_days, main_validity / 3, _MAX_RESERVE_WINDOW)
 
 
 def warning_window(warn_days: int | None, main_validity: timedelta) -> timedelta:
