@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.bundles import BundleReader
     from ios_mdm.app.collector.handler import Collector
     from ios_mdm.app.consumer import Consumer
-    from ios_mdm.app.delivery import DeliveryService
+    from ios_mdm.app.delivery.service import DeliveryService
     from ios_mdm.app.offers import Offers
     from ios_mdm.app.pair.preview import ReadOffers
     from ios_mdm.app.pair.reader import PairReader
@@ -261,7 +261,7 @@ class Wiring:
         self, settings: DistributionSettings, region: str | None, *, report: Callable[[str], None]
     ) -> DeliveryService:
         """Return the service that sends profiles. It contacts the MDM server only to send."""
-        from ios_mdm.app.delivery import DeliveryService
+        from ios_mdm.app.delivery.service import DeliveryService
 
         return DeliveryService(
             partial(self.channel, settings, region),

@@ -15,7 +15,7 @@ import pytest
 
 from ios_mdm.adapters.clock import FixedClock
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
-from ios_mdm.app.delivery import Delivery, Distributor
+from ios_mdm.app.delivery.distributor import Delivery, Distributor
 from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, no_devices_advice, read_devices
 from ios_mdm.core.ledger.values import DeliveryStatus
 from ios_mdm.core.pair.definition import KeyType

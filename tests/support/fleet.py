@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.delivery import DeliveryRequest, DeliveryService, ProfileContent, is_recorded
+from ios_mdm.app.delivery.content import ProfileContent
+from ios_mdm.app.delivery.secret_record import is_recorded
+from ios_mdm.app.delivery.service import DeliveryRequest, DeliveryService
 from ios_mdm.core.pair.observed import ServedCertificate
 from tests.support.pairs import NOW, SECRET, World
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.delivery import DeliveryService
+from ios_mdm.app.delivery.service import DeliveryService
 from ios_mdm.app.reconcile import Distribution, Reconciler, ReconcileRequest
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, When
 from ios_mdm.errors import DeliveryError

@@ -9,7 +9,10 @@ from pulumi.dynamic import CheckResult, ReadResult
 from pulumi.output import Unknown
 
 from ios_mdm import wiring
-from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, check_owner, is_recorded, next_revision, unsent_count
+from ios_mdm.app.delivery.content import ProfileContent, next_revision
+from ios_mdm.app.delivery.due import unsent_count
+from ios_mdm.app.delivery.secret_record import check_owner, is_recorded
+from ios_mdm.app.delivery.service import DeliveryRequest
 from ios_mdm.app.devices import devices_digest, devices_file, no_devices_advice
 from ios_mdm.app.pair.chains import chain_sha256, stored_chains
 from ios_mdm.app.reenrollment import reenrollment_notice

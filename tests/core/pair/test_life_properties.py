@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ios_mdm.app.delivery import DeliveryService
+from ios_mdm.app.delivery.service import DeliveryService
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.app.reconcile import Distribution, Reconciler, ReconcileRequest
