@@ -55,6 +55,9 @@ class RecordingChannel:
         """Split the devices into batches of the same size."""
         return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
 
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
+
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept a command, or fail."""
         self.calls += 1

@@ -77,6 +77,9 @@ class Queue:
         """Split the devices into batches of equal size."""
         return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
 
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
+
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Queue a command, unless it is queued already."""
         parsed = plistlib.loads(command)

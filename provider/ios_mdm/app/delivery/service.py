@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -142,16 +143,17 @@ class DeliveryService:
         The record of another profile or of other devices is removed before the first command, because this run can be
         interrupted after some commands.
         """
-        distributor = Distributor(
-            self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
-        )
         without_profile = value_without_profile(found.tags)
-        if not is_sent_to(found.tags, devices_digest(request.enrollment_ids)) and distributor.waiting(delivery):
-            self._store.untag(request.secret, [SENT_TAG])
-            disarm()
-        elif without_profile is not None and not is_profile_sent(found.tags, _recorded_digest(request, delivery)):
-            self._store.tag(request.secret, {SENT_TAG: without_profile})
-        distributor.distribute(delivery)
+        with contextlib.closing(self._channel()) as channel:
+            distributor = Distributor(
+                channel, self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
+            )
+            if not is_sent_to(found.tags, devices_digest(request.enrollment_ids)) and distributor.waiting(delivery):
+                self._store.untag(request.secret, [SENT_TAG])
+                disarm()
+            elif without_profile is not None and not is_profile_sent(found.tags, _recorded_digest(request, delivery)):
+                self._store.tag(request.secret, {SENT_TAG: without_profile})
+            distributor.distribute(delivery)
 
     def _mark_offered(self, request: DeliveryRequest) -> SecretDescription:
         """Label each certificate of the profile as offered, and record the identifier of the profile.
