@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ios_mdm.adapters.nanomdm_client import Client, json_object, tls_context
 from ios_mdm.core.enrollment import checked_enrollment_ids, without_ids
@@ -24,6 +24,10 @@ MAX_URL: Final = 7168
 ``4 8k``), and Apache httpd one of 8190 bytes (LimitRequestLine). The rest is a margin for the method, the version and a
 path that a proxy adds."""
 
+_ESCAPES: Final = {":": "%3A", "@": "%40", "+": "%2B"}
+"""The characters of an enrollment id that a path must not contain as they are."""
+_LONGER: Final = 2
+"""Characters that an escape adds."""
 _MAX_IDS_SHOWN: Final = 5
 _MAX_TEXT_SHOWN: Final = 300
 """Characters: three lines of a terminal."""
@@ -72,7 +76,7 @@ class NanoMdm:
         batches: list[list[str]] = []
         length = 0
         for one in checked_enrollment_ids(enrollment_ids):
-            added = len(_quoted_text([one])) + 1
+            added = len(one) + 1 + _LONGER * sum(one.count(character) for character in _ESCAPES)
             if not batches or len(batches[-1]) == self.batch_size or length + added > MAX_URL:
                 batches.append([])
                 length = len(self._url([]))
@@ -158,7 +162,11 @@ class NanoMdm:
 
 
 def _quoted_text(ids: Sequence[str]) -> str:
-    return ",".join(quote(one, safe="") for one in ids)
+    """Return checked ids in the form that they have in a URL. ``urllib.parse.quote`` takes ten times as long."""
+    text = ",".join(ids)
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
 
 
 def _check_url(url: str) -> None:
