@@ -1,7 +1,7 @@
 """``python -m benchmarks.delivery``: queues a profile through a real NanoMDM, compared with a bare httpx client.
 
-The bare client sends the same batches with prepared commands. All figures of a round use a NanoMDM of their own with
-the storage ``inmem``, and a process of their own, so that memory is measured for each.
+The bare client sends the same batches with prepared commands. Each measurement is a new process with a new NanoMDM
+with the storage ``inmem``, so that memory is measured for each.
 """
 
 from __future__ import annotations
@@ -51,13 +51,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--measure", nargs=3, metavar=("KIND", "URL", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.measure:
-        _measure(*options.measure, options.devices)
+        kind, url, folder = options.measure
+        _measure(kind, url, Path(folder), options.devices)
         return 0
     found: dict[str, list[dict[str, float]]] = {}
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory(prefix="ios-mdm-delivery-") as name:
             for kind in options.kinds.split(";"):
-                found.setdefault(kind, []).append(_measured(kind, Path(name), options.devices))
+                found.setdefault(kind, []).append(_run_measurement(kind, Path(name), options.devices))
     bare = found.get(BARE)
     for kind, results in found.items():
         seconds = statistics.median(one["seconds"] for one in results)
@@ -69,8 +70,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _measured(kind: str, folder: Path, devices: int) -> dict[str, float]:
-    """Run one measurement in a process of its own, against a new NanoMDM."""
+def _run_measurement(kind: str, folder: Path, devices: int) -> dict[str, float]:
+    """Run one measurement in a new process, against a new NanoMDM."""
     with nanomdm_server() as server:
         command = [sys.executable, "-m", "benchmarks.delivery", "--devices", str(devices)]
         ran = subprocess.run(
@@ -85,12 +86,12 @@ def _measured(kind: str, folder: Path, devices: int) -> dict[str, float]:
     return result
 
 
-def _measure(kind: str, url: str, folder: str, count: int) -> None:
+def _measure(kind: str, url: str, folder: Path, count: int) -> None:
     """Print the seconds and the greatest memory of one measurement as JSON."""
     devices = [f"{number:08X}-{number * 2654435761 % 2**64:016X}" for number in range(count)]
     channel = NanoMdm(url=url, api_key=os.environ["BENCHMARK_API_KEY"], push=False)
-    profile = _profile(Path(folder))
-    ledger = SqliteLedger(Path(folder) / "ledger.sqlite") if kind in {LEDGER, AGAIN} else None
+    profile = _profile(folder)
+    ledger = SqliteLedger(folder / "ledger.sqlite") if kind in {LEDGER, AGAIN} else None
     with contextlib.ExitStack() as stack:
         if kind == BARE:
             requests = list(_bare_requests(channel, devices, profile))
