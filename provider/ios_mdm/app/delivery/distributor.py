@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from uuid import uuid4, uuid5
 
 from ios_mdm.core.ledger.registers import NEVER
-from ios_mdm.core.ledger.values import DeliveryStatus
 from ios_mdm.core.profile import certificate_digests, install_profile_command
 from ios_mdm.errors import BatchTooLargeError, DeliveryError
 
@@ -127,10 +126,10 @@ class Distributor:
         """
         if self._ledger is None:
             return dict.fromkeys(delivery.enrollment_ids, NEVER)
-        coverage = self._ledger.coverage(
-            server=delivery.server, profile=delivery.digest, enrollment_ids=delivery.enrollment_ids
-        )
-        return {one.enrollment_id: one.epoch for one in coverage.devices if one.status is DeliveryStatus.NOT_SENT}
+        publication = self._ledger.publication(delivery.server)
+        is_published = publication is not None and publication.profile == delivery.profile
+        revision = publication.revision if publication is not None and is_published else None
+        return self._ledger.waiting(delivery.server, revision, enrollment_ids=delivery.enrollment_ids)
 
     def _publication(self, delivery: Delivery) -> Publication | None:
         """Record in the ledger that devices are sent this profile; None without a ledger."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.ledger.values import DeliveryStatus
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,5 +30,4 @@ def unsent_count(ledger: Ledger, server: str, digest: str | None, enrollment_ids
     publication = ledger.publication(server)
     if publication is None or publication.digest != digest:
         return 0
-    devices = ledger.coverage(server=server, profile=publication.digest, enrollment_ids=enrollment_ids).devices
-    return sum(one.status is DeliveryStatus.NOT_SENT for one in devices)
+    return len(ledger.waiting(server, publication.revision, enrollment_ids=enrollment_ids))
