@@ -269,6 +269,7 @@ class Wiring:
             None if settings.ledger is None else self.ledger(settings.ledger),
             self.clock(),
             report=report,
+            rules=settings.ledger_rules,
         )
 
     def devices(self, settings: DistributionSettings) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Discriminator, Field, StrictBool, StrictInt
 from pydantic.alias_generators import to_camel
 
 from ios_mdm.core.enrollment import ENROLLMENT_ID, MAX_ENROLLMENT_ID_LENGTH
+from ios_mdm.core.ledger.overdue import LedgerRules
 from ios_mdm.settings.fields import ChannelUrl, Model, SecretName
 
 __all__ = [
@@ -94,9 +95,23 @@ class DistributionSettings(Model):
     resend_days: Annotated[StrictInt, Field(ge=1, le=365)] = 7
     retention_days: Annotated[StrictInt, Field(ge=1, le=3650)] = 30
 
+    @property
+    def ledger_rules(self) -> LedgerRules:
+        """The settings of proof, resending and retention."""
+        return LedgerRules(
+            is_proof_configured=self.proof is not None,
+            resend_days=self.resend_days,
+            retention_days=self.retention_days,
+        )
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether the devices are those of the ledger."""
+        return isinstance(self.devices, DevicesSettings) and self.devices.ledger is not None
+
     @model_validator(mode="after")
     def _inventory(self) -> Self:
-        if isinstance(self.devices, DevicesSettings) and self.devices.ledger and self.ledger is None:
+        if self.is_for_all and self.ledger is None:
             raise ValueError("takes its devices from the ledger, but names no ledger: add `ledger: sqlite:///path`")
         without_effect = {"proof", "resend_days", "retention_days"} & self.model_fields_set
         if self.ledger is None and without_effect:
