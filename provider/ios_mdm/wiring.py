@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.collector.handler import Collector
     from ios_mdm.app.consumer import Consumer
     from ios_mdm.app.delivery.service import DeliveryService
+    from ios_mdm.app.gate import GateService
     from ios_mdm.app.offers import Offers
     from ios_mdm.app.pair.preview import ReadOffers
     from ios_mdm.app.pair.reader import PairReader
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
         SecretStore,
         SecretValues,
     )
-    from ios_mdm.settings import DistributionSettings, ServerSettings
+    from ios_mdm.settings import DistributionSettings, PromotionSettings, ServerSettings
 
 __all__ = ["Wiring", "process_wiring"]
 
@@ -217,6 +218,7 @@ class Wiring:
         warn: Callable[[str], None],
         custom: CustomCertificates | None = None,
         distribution: DistributionSettings | None = None,
+        promotion: PromotionSettings | None = None,
     ) -> Reconciler:
         """Return the reconciler, which changes a server to match its definition.
 
@@ -226,6 +228,7 @@ class Wiring:
             warn: called with each warning.
             custom: custom certificates of the definition; None if there are none.
             distribution: settings of the distribution; None if the profile is not distributed.
+            promotion: settings of the switch, for its gate; None if the gate is not evaluated.
         """
         from ios_mdm.app.pair.service import PairService
         from ios_mdm.app.reconcile import Reconciler
@@ -239,7 +242,12 @@ class Wiring:
             rehearsal=self.is_rehearsal,
         )
         deliveries = None if distribution is None else self.deliveries(distribution, region, report=report)
-        return Reconciler(pairs, self.switches(region, report=report, warn=warn), deliveries)
+        gates = (
+            None
+            if distribution is None or promotion is None
+            else self.gates(distribution, promotion, region, report=report)
+        )
+        return Reconciler(pairs, self.switches(region, report=report, warn=warn), deliveries, gates)
 
     def switches(
         self, region: str | None, *, report: Callable[[str], None], warn: Callable[[str], None]
@@ -255,6 +263,28 @@ class Wiring:
             report=report,
             warn=warn,
             is_read_ahead=self.reads is not None,
+        )
+
+    def gates(
+        self,
+        settings: DistributionSettings,
+        promotion: PromotionSettings,
+        region: str | None,
+        *,
+        report: Callable[[str], None] = lambda _line: None,
+    ) -> GateService | None:
+        """Return the service that evaluates gates; None if the definition has no gate."""
+        from ios_mdm.app.gate import GateService
+
+        if promotion.minimum_coverage is None or settings.ledger is None:
+            return None
+        return GateService(
+            self.ledger(settings.ledger),
+            self.store(region),
+            self.clock(),
+            rules=settings.ledger_rules,
+            ignored_silent_days=promotion.ignore_silent_days,
+            report=report,
         )
 
     def deliveries(

@@ -279,7 +279,13 @@ def _deliver(inputs: Wire, *, former_identifier: str | None = None, is_channel_s
     described = here.store(region).describe(str(inputs["secret"]))
     check_owner(str(inputs["secret"]), str(inputs["secretArn"]), _resource_id(inputs), described)
     devices = _recipients(inputs, settings)
-    reconciler = here.reconciler(region, report=progress(server), warn=warning(server), distribution=settings)
+    reconciler = here.reconciler(
+        region,
+        report=progress(server),
+        warn=warning(server),
+        distribution=settings,
+        promotion=PromotionSettings.model_validate(inputs["promotion"]),
+    )
     digests = cast("Wire", inputs["chains"]) if is_known(inputs["chains"]) else {}
     chains = stored_chains(
         here.store(region), str(inputs["secret"]), {int(number): str(digest) for number, digest in digests.items()}

@@ -98,6 +98,17 @@ class ServerSettings(Model):
         return self
 
     @model_validator(mode="after")
+    def _gate_has_a_ledger(self) -> Self:
+        if self.promotion.minimum_coverage is not None and (
+            self.distribution is None or self.distribution.ledger is None
+        ):
+            raise ValueError(
+                "promotion.minimumCoverage needs the ledger, which records the devices that have the reserve: add "
+                "distribution.ledger"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_issued_reserve_with_a_custom_main(self) -> Self:
         if self.main.install is not None and self.reserve is not None and self.reserve.issue is not None:
             raise ValueError(
@@ -132,6 +143,7 @@ class ServerSettings(Model):
                 lead_minutes=self.promotion.lead_minutes,
                 hold=self.promotion.hold,
                 schedule=self.promotion.schedule,
+                minimum_coverage=self.promotion.minimum_coverage,
             ),
             distrust=frozenset(map(fingerprint_digits, self.distrust)),
         )

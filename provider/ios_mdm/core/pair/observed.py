@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import PairIdentity
 
-__all__ = ["Announcement", "ArmedPromotion", "ObservedPair", "Role", "ServedCertificate", "StoredVersion"]
+__all__ = [
+    "Announcement",
+    "ArmedPromotion",
+    "ObservedPair",
+    "RecordedGate",
+    "Role",
+    "ServedCertificate",
+    "StoredVersion",
+]
 
 _SLOTS = frozenset(Label)
 
@@ -116,6 +124,21 @@ class ArmedPromotion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedGate:
+    """Record of the last decision of the gate (R46).
+
+    Args:
+        certificate: ordinal of the reserve that the decision is about.
+        is_open: whether enough devices have this reserve.
+        since: time of the decision, aware UTC, whole seconds.
+    """
+
+    certificate: int
+    is_open: bool
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedPair:
     """The state of a pair, read from its secret and from its endpoints.
 
@@ -135,6 +158,7 @@ class ObservedPair:
         replaced: fingerprint of the main that was replaced last; None if none was, or if the tag is lost.
         sent: ordinals of the certificates in the profile that was last queued for the devices.
         armed: promotion for which a schedule can exist; None if none is recorded.
+        gate: last decision of the gate; None if none is recorded, or if the record is damaged.
         announced: version that a run stored last, or was about to store; None if none is recorded.
         reserve_since: when a custom reserve was installed, aware UTC; None if there is none, or if the tag is lost.
         versions: every version with a label or a facts tag, by ordinal.
@@ -160,6 +184,7 @@ class ObservedPair:
     replaced: str | None = None
     sent: frozenset[int] = frozenset()
     armed: ArmedPromotion | None = None
+    gate: RecordedGate | None = None
     announced: Announcement | None = None
     reserve_since: datetime | None = None
     versions: tuple[StoredVersion, ...] = ()

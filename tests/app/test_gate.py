@@ -1,0 +1,235 @@
+"""The gate in a run: it is evaluated from the ledger, recorded in the pair's secret, and moves the switch (R46)."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.app.gate import GateService
+from ios_mdm.core.ledger.overdue import LedgerRules
+from ios_mdm.core.ledger.values import AnswerStatus
+from ios_mdm.core.pair.definition import AfterDays, IssueReserve, When
+from ios_mdm.core.pair.layout import GATE_TAG
+from ios_mdm.core.pair.schedule import Kind
+from ios_mdm.errors import DeliveryError
+from tests.support.events import record_answer, record_device, record_sent
+from tests.support.pairs import SECRET, definition
+from tests.support.switching import NAMES, Armed, CrashError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from ios_mdm.app.switch_request import SwitchRequest
+    from ios_mdm.core.pair.definition import PairDefinition
+
+DEVICES = ["D1", "D2", "D3", "D4"]
+DAY = timedelta(days=1)
+
+
+def gated(minimum: int = 75) -> PairDefinition:
+    """Return a definition whose reserve is applied after 30 days if enough devices have it."""
+    one = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
+    return replace(one, promotion=replace(one.promotion, minimum_coverage=minimum))
+
+
+@dataclass
+class Fleet:
+    """A pair with its switch, and a ledger with four devices that were sent the profile."""
+
+    ledger: SqliteLedger
+    armed: Armed = field(default_factory=Armed)
+    ignored_silent_days: int | None = None
+
+    def __post_init__(self) -> None:
+        """Send the profile to the devices."""
+        self.armed.world.store.clock = self.armed.world.clock
+        for one in DEVICES:
+            record_device(self.ledger, one, enrolled=True, at=self.now)
+        record_sent(self.ledger, "C1", enrollment_ids=DEVICES, at=self.now)
+
+    @property
+    def now(self) -> datetime:
+        """The time of the clock."""
+        return self.armed.world.clock.now()
+
+    def wait(self, time: timedelta) -> None:
+        """Let time pass."""
+        self.armed.world.clock.moment += time
+
+    def answer(self, *devices: str) -> None:
+        """Let devices acknowledge the profile."""
+        for one in devices:
+            record_answer(self.ledger, "C1", one, AnswerStatus.ACKNOWLEDGED, at=self.now)
+
+    @property
+    def gates(self) -> GateService:
+        """The service under test."""
+        return GateService(
+            self.ledger,
+            self.armed.world.store,
+            self.armed.world.clock,
+            rules=LedgerRules(),
+            ignored_silent_days=self.ignored_silent_days,
+            report=self.armed.world.reports.append,
+        )
+
+    def evaluate(self, *, shortest: timedelta = timedelta()) -> SwitchRequest:
+        """Evaluate the gate and arm the switch, as a run after its delivery or the collector."""
+        request = self.armed.request(self.armed.secure(gated()))
+        decided = self.gates.decided(request, DEVICES, shortest=shortest)
+        self.armed.service.arm(decided)
+        return decided
+
+    @property
+    def scheduled_at(self) -> datetime:
+        """Time of the schedule of the promotion."""
+        return self.armed.scheduler.schedules[NAMES[Kind.PROMOTE]].at
+
+    def writes(self) -> int:
+        """Return the number of schedules that were created or updated so far."""
+        return sum(call[0] == "put_schedule" for call in self.armed.scheduler.calls)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    """A pair, and four devices that did not answer yet."""
+    return Fleet(SqliteLedger(tmp_path / "ledger.db"))
+
+
+def times_of(fleet: Fleet) -> tuple[datetime, datetime]:
+    """Return the apply times with an open and with a closed gate."""
+    promote = fleet.armed.secure(gated()).switch.promote
+    assert promote is not None
+    assert promote.gate is not None
+    return promote.gate.early, promote.gate.latest
+
+
+def test_the_switch_moves_when_enough_devices_answered_and_back_when_one_is_lost(fleet: Fleet) -> None:
+    """The schedule is never missing. It has the latest time while the gate is closed."""  # R46, R36
+    early, latest = times_of(fleet)
+    fleet.evaluate()
+    assert fleet.scheduled_at == latest
+    fleet.answer("D1", "D2")
+    fleet.evaluate()
+    assert fleet.scheduled_at == latest
+    fleet.answer("D3")
+    fleet.evaluate()
+    assert fleet.scheduled_at == early
+    assert "the gate for certificate 2 is open: 3 of 4 devices acknowledged the profile, 75 % are required" in (
+        fleet.armed.world.reports
+    )
+    fleet.wait(DAY)
+    record_sent(fleet.ledger, "C2", profile=b"another profile", enrollment_ids=DEVICES, at=fleet.now)
+    fleet.evaluate()
+    assert fleet.scheduled_at == latest
+
+
+def test_a_run_without_the_ledger_uses_the_recorded_decision(fleet: Fleet) -> None:
+    """The stage of the pair arms the switch as the last run decided, and never asks the ledger."""  # R46
+    early, _ = times_of(fleet)
+    fleet.answer(*DEVICES)
+    fleet.evaluate()
+    fleet.armed.scheduler.schedules.clear()
+    fleet.armed.up(gated())
+    assert fleet.scheduled_at == early
+
+
+def test_the_same_decision_is_written_once(fleet: Fleet) -> None:
+    """Evaluations with the same result write neither a tag nor a schedule."""  # R46
+    fleet.evaluate()
+    record, writes = fleet.armed.world.tags[GATE_TAG], fleet.writes()
+    for _ in range(5):
+        fleet.wait(timedelta(hours=1))
+        fleet.evaluate()
+    assert (fleet.armed.world.tags[GATE_TAG], fleet.writes()) == (record, writes)
+
+
+def test_flapping_around_the_threshold_changes_the_schedule_once_an_hour(fleet: Fleet) -> None:
+    """A device that enrolls again every minute makes the collector change the switch at most once an hour."""  # R46
+    fleet.answer("D1", "D2")
+    fleet.evaluate()
+    before = fleet.writes()
+    for minute in range(300):
+        fleet.wait(timedelta(minutes=1))
+        if minute % 2:
+            record_device(fleet.ledger, "D3", enrolled=False, at=fleet.now)
+        else:
+            record_device(fleet.ledger, "D3", enrolled=True, at=fleet.now)
+            record_sent(fleet.ledger, f"E{minute}", enrollment_ids=["D3"], at=fleet.now)
+            record_answer(fleet.ledger, f"E{minute}", "D3", AnswerStatus.ACKNOWLEDGED, at=fleet.now)
+        fleet.evaluate(shortest=timedelta(hours=1))
+    assert 1 <= fleet.writes() - before <= 5
+
+
+def test_a_device_that_is_silent_for_too_long_is_not_counted(fleet: Fleet) -> None:
+    """With ignoreSilentDays, one silent device does not delay the switch for ever."""  # R46
+    fleet.ignored_silent_days = 10
+    early, latest = times_of(fleet)
+    fleet.answer("D1", "D2")
+    fleet.evaluate()
+    assert fleet.scheduled_at == latest
+    fleet.wait(9 * DAY)
+    record_device(fleet.ledger, "D3", enrolled=True, at=fleet.now)
+    fleet.wait(2 * DAY)
+    fleet.evaluate()
+    assert fleet.scheduled_at == latest, "2 of 3"
+    fleet.wait(9 * DAY)
+    fleet.evaluate()
+    assert fleet.scheduled_at == early, "2 of 2"
+
+
+def test_a_reserve_gets_a_decision_of_its_own(fleet: Fleet) -> None:
+    """The decision for a former reserve does not open the gate for the next one."""  # R46
+    fleet.answer(*DEVICES)
+    fleet.evaluate()
+    wish = gated()
+    assert isinstance(wish.reserve, IssueReserve)
+    raised = replace(wish, reserve=replace(wish.reserve, generation=2))
+    promote = fleet.armed.secure(raised).switch.promote
+    assert promote is not None
+    assert promote.gate is not None
+    assert (promote.certificate, promote.gate.is_open) == (3, False)
+
+
+def test_a_preview_writes_nothing(fleet: Fleet) -> None:
+    """The decision says whether it is recorded, so that a preview can plan the change."""  # R46
+    request = fleet.armed.request(fleet.armed.secure(gated()))
+    fleet.answer(*DEVICES)
+    observed = fleet.armed.world.service.observe(SECRET)
+    assert observed is not None
+    decision = fleet.gates.decision(request, observed, DEVICES)
+    assert decision is not None
+    assert (decision.is_open, decision.is_recorded) == (True, False)
+    assert GATE_TAG not in fleet.armed.world.tags
+
+
+def test_a_ledger_that_cannot_be_used_leaves_the_decision(fleet: Fleet) -> None:
+    """The error is raised before anything is written."""  # R46
+    fleet.answer(*DEVICES)
+    fleet.evaluate()
+    record = fleet.armed.world.tags[GATE_TAG]
+    fleet.ledger.path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(DeliveryError):
+        fleet.evaluate()
+    assert fleet.armed.world.tags[GATE_TAG] == record
+
+
+@pytest.mark.parametrize("edge", ["before", "after"])
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_crash_while_the_gate_opens_converges(fleet: Fleet, number: int, edge: Literal["before", "after"]) -> None:
+    """Whatever write a run dies at, the next one arms the switch for the right time."""  # R46
+    early, _ = times_of(fleet)
+    fleet.evaluate()
+    fleet.answer(*DEVICES)
+    fleet.armed.die_at(number, edge)
+    with contextlib.suppress(CrashError):
+        fleet.evaluate()
+    fleet.armed.live()
+    fleet.evaluate()
+    assert fleet.scheduled_at == early
