@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.ledger.gate import GateCoverage
     from ios_mdm.core.ledger.overdue import LedgerRules
     from ios_mdm.core.pair.observed import ObservedPair
+    from ios_mdm.core.pair.switch import Promote
     from ios_mdm.ports import Clock, Ledger, SecretStore
 
 __all__ = ["GateDecision", "GateService"]
@@ -31,11 +32,24 @@ class GateDecision:
         is_open: whether enough devices have the reserve.
         is_recorded: whether the pair's secret has this decision.
         coverage: the numbers of the decision.
+        promote: the promotion after this decision.
     """
 
     is_open: bool
     is_recorded: bool
     coverage: GateCoverage
+    promote: Promote
+
+    @property
+    def text(self) -> str:
+        """The decision, its numbers, and the time of the switch, as a text for the user."""
+        gate = self.promote.gate
+        required = "" if gate is None else f", {gate.minimum} % are required"
+        state = "open" if self.is_open else "closed"
+        return (
+            f"the gate is {state}: {self.coverage.text}{required}. Certificate {self.promote.certificate} becomes main "
+            f"on {self.promote.at:%Y-%m-%d %H:%M} UTC"
+        )
 
 
 class GateService:
@@ -93,11 +107,15 @@ class GateService:
             return None
         coverage = self._coverage(request.server, enrollment_ids)
         is_open, recorded = coverage.is_met(promote.gate.minimum), observed.gate
-        if recorded is None or recorded.certificate != promote.certificate:
-            return GateDecision(is_open=is_open, is_recorded=False, coverage=coverage)
-        if self._clock.now() - recorded.since < shortest:
-            is_open = recorded.is_open
-        return GateDecision(is_open=is_open, is_recorded=recorded.is_open == is_open, coverage=coverage)
+        known = None if recorded is None or recorded.certificate != promote.certificate else recorded
+        if known is not None and self._clock.now() - known.since < shortest:
+            is_open = known.is_open
+        return GateDecision(
+            is_open=is_open,
+            is_recorded=known is not None and known.is_open == is_open,
+            coverage=coverage,
+            promote=promote.gated(is_open=is_open),
+        )
 
     def decided(
         self, request: SwitchRequest, enrollment_ids: Sequence[str] | None, *, shortest: timedelta = timedelta()
@@ -126,8 +144,8 @@ class GateService:
         if not decision.is_recorded:
             record = RecordedGate(certificate=promote.certificate, is_open=decision.is_open, since=self._clock.now())
             self._store.tag(request.secret, {GATE_TAG: gate_value(record)})
-            self._report(_report_line(decision, promote.certificate, promote.gate.minimum))
-        return replace(request, switch=replace(request.switch, promote=promote.gated(is_open=decision.is_open)))
+            self._report(decision.text)
+        return replace(request, switch=replace(request.switch, promote=decision.promote))
 
     def _coverage(self, server: str, enrollment_ids: Sequence[str] | None) -> GateCoverage:
         now = self._clock.now()
@@ -138,8 +156,3 @@ class GateService:
             server, replace(policy, silent_before=silent_before), enrollment_ids=enrollment_ids
         )
         return gate_coverage(counts, is_proof_configured=self._rules.is_proof_configured)
-
-
-def _report_line(decision: GateDecision, certificate: int, minimum: int) -> str:
-    state = "open" if decision.is_open else "closed"
-    return f"the gate for certificate {certificate} is {state}: {decision.coverage.text}, {minimum} % are required"

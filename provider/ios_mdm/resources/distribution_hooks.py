@@ -19,6 +19,7 @@ from ios_mdm.app.reenrollment import reenrollment_notice
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Phase, Severity
 from ios_mdm.core.pair.home import profile_identifier
+from ios_mdm.core.pair.layout import observed_pair
 from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError, TakenOverError
 from ios_mdm.resources.engine import progress, show_message, warning
 from ios_mdm.resources.hooks import refusal
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ios_mdm.app.switch_request import SwitchRequest
+    from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.resources.plain import Wire
     from ios_mdm.wiring import Wiring
 
@@ -87,7 +89,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         # input is Unknown and not left out: a saved plan allows any value of an unknown input, but no new input.
         is_made = content.chains is not None and is_known(inputs["pairId"])
         inputs["profileSha256"] = content.digest if is_made else Unknown()  # type: ignore[no-untyped-call]
-        inputs["repairs"] = _repair_count(olds, news, inputs, content, due)
+        inputs["repairs"] = _repair_count(olds, news, inputs, content, due=due, devices=devices or ())
         if devices and not (olds and ProfileDistributionProvider.is_same(olds, inputs)):
             _warn_refused_channel(inputs, settings, here)
         if before is not None and before.identifier != content.identifier:
@@ -146,8 +148,12 @@ def _is_lost(olds: Wire, news: Wire) -> bool:
     return store.describe(str(news["secret"])) is None
 
 
-def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent, due: DueCounts) -> int:
-    """Return the counter of repairs. A lost record, or a device that is due, raises it, which plans an update.
+def _repair_count(
+    olds: Wire, news: Wire, inputs: Wire, content: ProfileContent, *, due: DueCounts, devices: Sequence[str]
+) -> int:
+    """Return the counter of repairs, which plans an update.
+
+    A lost record, a device that is due, or another decision of the gate raises it.
 
     Without a record of the sent profile, no reserve in it is armed.
     """
@@ -163,10 +169,11 @@ def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent,
     if not inputs["deviceCount"]:
         return repairs  # nothing is sent, so nothing is recorded
     if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.process_wiring().clock().now()):
-        if not any(due):
+        messages = [_due_message(due, len(devices)), _gate_message(inputs, found, devices)]
+        message = "; ".join(filter(None, messages))
+        if not message:
             return repairs
         severity = Severity.NOTICE
-        message = _due_message(due, int(cast("int", inputs["deviceCount"])))
     else:
         severity = Severity.WARNING
         message = (
@@ -175,6 +182,18 @@ def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent,
         )
     show_message(str(inputs["server"]), severity, message)
     return repairs + 1
+
+
+def _gate_message(inputs: Wire, found: SecretDescription, devices: Sequence[str]) -> str:
+    """Return the decision of the gate if the secret has another one; otherwise an empty text (R46)."""
+    settings, promotion = _settings(inputs), PromotionSettings.model_validate(inputs["promotion"])
+    gates = wiring.process_wiring().gates(settings, promotion, AwsSettings.model_validate(inputs["aws"]).region)
+    request = _switch_request(inputs) if gates is not None and is_known(inputs["switch"]) else None
+    if gates is None or request is None:
+        return ""
+    observed = observed_pair(request.secret, found)
+    decision = gates.decision(request, observed, None if settings.is_for_all else devices)
+    return "" if decision is None or decision.is_recorded else f"{decision.text}: `up` moves the switch"
 
 
 def _due_message(due: DueCounts, count: int) -> str:

@@ -76,6 +76,11 @@ class ServerSettings(Model):
             yield "distribution.channel.nanomdm.apiKeySecret", self.distribution.channel.nanomdm.api_key_secret
 
     @property
+    def has_ledger(self) -> bool:
+        """Whether a ledger records which devices have the profile."""
+        return self.distribution is not None and self.distribution.ledger is not None
+
+    @property
     def room_for_tags(self) -> int:
         """Number of the user's tags that fit on the secret; a custom pair counts as three valid certificates."""
         issue = self._issue
@@ -95,17 +100,6 @@ class ServerSettings(Model):
         issue = self._issue
         if issue is not None:
             check_reserve(self.main.issue, issue, self.warn_days, timedelta(minutes=self.promotion.lead_minutes))
-        return self
-
-    @model_validator(mode="after")
-    def _gate_has_a_ledger(self) -> Self:
-        if self.promotion.minimum_coverage is not None and (
-            self.distribution is None or self.distribution.ledger is None
-        ):
-            raise ValueError(
-                "promotion.minimumCoverage needs the ledger, which records the devices that have the reserve: add "
-                "distribution.ledger"
-            )
         return self
 
     @model_validator(mode="after")
@@ -166,6 +160,11 @@ class StackSettings(Model):
                     f"aws.tags has {len(self.aws.tags)} tags, but the secret of {server.name!r} has room for "
                     f"{server.room_for_tags}, because AWS allows 50 tags and each certificate needs one until it "
                     "expires: remove tags, or let main change less often"
+                )
+            if server.promotion.minimum_coverage is not None and not server.has_ledger:
+                raise ValueError(
+                    f"server {server.name!r}: promotion.minimumCoverage needs the ledger, which records the devices "
+                    "that have the reserve: add distribution.ledger"
                 )
             for key, secret in server.secret_references:
                 if is_under(secret, self.aws.secret_prefix):  # R39
