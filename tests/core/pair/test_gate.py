@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import AfterCurrentExpires, AfterDays, AtTime, IssueReserve, PairDefinition, When
+from ios_mdm.core.pair.forecast import EventName, forecast
 from ios_mdm.core.pair.layout import GATE_TAG, gate_value, observed_pair
 from ios_mdm.core.pair.lifecycle import desired_state
 from ios_mdm.core.pair.observed import ObservedPair, RecordedGate
@@ -108,3 +110,27 @@ def test_the_record_of_a_decision_is_a_tag() -> None:
     assert [parsed(text) for text in ("", "2", "2 open", "2 ajar 20400101T000000Z", "2 open 20401301T000000Z")] == [
         None
     ] * 5
+
+
+def test_a_closed_gate_is_a_notice_and_a_warning_after_the_early_time() -> None:
+    """The notice has the condition and both times."""  # R46
+
+    def said(found: ObservedPair, now: datetime) -> list[tuple[Severity, str]]:
+        notices = desired_state(gated(), replace(found, sent=frozenset({1, 2})), now).notices
+        return [(one.severity, one.message) for one in notices if one.reason == "gate"]
+
+    text = (
+        "certificate 2 becomes main on 2040-01-31 00:00 UTC if at least 95 % of the devices have it, otherwise as soon "
+        "as they do, at the latest on 2041-01-30 23:55 UTC. `ios-mdm devices` lists those that lack it"
+    )
+    assert said(observed(), EARLY - DAY) == [(Severity.NOTICE, text)]
+    assert said(observed(), EARLY) == [(Severity.WARNING, text)]
+    assert said(observed(OPEN), EARLY - DAY) == []
+    assert said(observed(), LATEST) == []
+
+
+def test_a_forecast_assumes_that_devices_get_each_reserve() -> None:
+    """The forecast applies each reserve at its early time, and names the condition."""  # R46
+    events = forecast(gated(), start=START, days=31)
+    assert [one.at for one in events if one.event is EventName.APPLY_RESERVE] == [EARLY]
+    assert any("if at least 95 % of the devices have it" in one.reason for one in events)
