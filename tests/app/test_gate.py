@@ -32,7 +32,7 @@ DEVICES = ["D1", "D2", "D3", "D4"]
 DAY = timedelta(days=1)
 
 
-def gated(minimum: int = 75) -> PairDefinition:
+def gated_definition(minimum: int = 75) -> PairDefinition:
     """Return a definition whose reserve is applied after 30 days if enough devices have it."""
     one = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
     return replace(one, promotion=replace(one.promotion, minimum_coverage=minimum))
@@ -81,8 +81,8 @@ class Fleet:
 
     def evaluate(self, *, shortest: timedelta = timedelta()) -> SwitchRequest:
         """Evaluate the gate and arm the switch, as a run after its delivery or the collector."""
-        request = self.armed.request(self.armed.secure(gated()))
-        decided = self.gates.decided(request, DEVICES, shortest=shortest)
+        request = self.armed.request(self.armed.secure(gated_definition()))
+        decided = self.gates.record_decision(request, DEVICES, shortest=shortest)
         self.armed.service.arm(decided)
         return decided
 
@@ -104,7 +104,7 @@ def fleet(tmp_path: Path) -> Fleet:
 
 def times_of(fleet: Fleet) -> tuple[datetime, datetime]:
     """Return the apply times with an open and with a closed gate."""
-    promote = fleet.armed.secure(gated()).switch.promote
+    promote = fleet.armed.secure(gated_definition()).switch.promote
     assert promote is not None
     assert promote.gate is not None
     return promote.gate.early, promote.gate.latest
@@ -138,7 +138,7 @@ def test_a_run_without_the_ledger_uses_the_recorded_decision(fleet: Fleet) -> No
     fleet.answer(*DEVICES)
     fleet.evaluate()
     fleet.armed.scheduler.schedules.clear()
-    fleet.armed.up(gated())
+    fleet.armed.up(gated_definition())
     assert fleet.scheduled_at == early
 
 
@@ -190,7 +190,7 @@ def test_a_reserve_gets_a_decision_of_its_own(fleet: Fleet) -> None:
     """The decision for a former reserve does not open the gate for the next one."""  # R46
     fleet.answer(*DEVICES)
     fleet.evaluate()
-    wish = gated()
+    wish = gated_definition()
     assert isinstance(wish.reserve, IssueReserve)
     raised = replace(wish, reserve=replace(wish.reserve, generation=2))
     promote = fleet.armed.secure(raised).switch.promote
@@ -201,7 +201,7 @@ def test_a_reserve_gets_a_decision_of_its_own(fleet: Fleet) -> None:
 
 def test_a_preview_writes_nothing(fleet: Fleet) -> None:
     """The decision says whether it is recorded, so that a preview can plan the change."""  # R46
-    request = fleet.armed.request(fleet.armed.secure(gated()))
+    request = fleet.armed.request(fleet.armed.secure(gated_definition()))
     fleet.answer(*DEVICES)
     observed = fleet.armed.world.service.observe(SECRET)
     assert observed is not None
@@ -225,7 +225,7 @@ def test_a_ledger_that_cannot_be_used_leaves_the_decision(fleet: Fleet) -> None:
 @pytest.mark.parametrize("edge", ["before", "after"])
 @pytest.mark.parametrize("number", range(1, 7))
 def test_a_crash_while_the_gate_opens_converges(fleet: Fleet, number: int, edge: Literal["before", "after"]) -> None:
-    """Whatever write a run dies at, the next one arms the switch for the right time."""  # R46
+    """A run can be interrupted before or after any write. The next run arms the switch for the right time."""  # R46
     early, _ = times_of(fleet)
     fleet.evaluate()
     fleet.answer(*DEVICES)

@@ -114,10 +114,10 @@ class GateService:
             is_open=is_open,
             is_recorded=known is not None and known.is_open == is_open,
             coverage=coverage,
-            promote=promote.gated(is_open=is_open),
+            promote=promote.with_gate(is_open=is_open),
         )
 
-    def decided(
+    def record_decision(
         self, request: SwitchRequest, enrollment_ids: Sequence[str] | None, *, shortest: timedelta = timedelta()
     ) -> SwitchRequest:
         """Evaluate the gate, record another decision, and return the request for the switch after this decision.

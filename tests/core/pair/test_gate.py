@@ -22,13 +22,13 @@ LATEST = END - LEAD
 AFTER_30_DAYS = AfterDays(days=30)
 
 
-def gated(apply: AfterDays | AtTime | AfterCurrentExpires = AFTER_30_DAYS) -> PairDefinition:
+def with_gate(apply: AfterDays | AtTime | AfterCurrentExpires = AFTER_30_DAYS) -> PairDefinition:
     """Return a definition with a gate at 95 percent."""
     one = definition(IssueReserve(when=When.NOW, apply=apply))
     return replace(one, promotion=replace(one.promotion, minimum_coverage=95))
 
 
-def observed(record: RecordedGate | None = None) -> ObservedPair:
+def pair_with_gate(record: RecordedGate | None = None) -> ObservedPair:
     """Return a pair with main and reserve, and this record of the gate."""
     return replace(pair(main(), reserve()), gate=record)
 
@@ -55,14 +55,14 @@ OPEN = RecordedGate(certificate=2, is_open=True, since=START)
 def test_a_closed_gate_moves_the_switch_to_the_latest_time(record: RecordedGate | None) -> None:
     """Without a record that the gate is open for this reserve, the switch is armed for main's expiry less the lead."""
     # R46
-    assert promotion(gated(), observed(record)).at == LATEST
-    assert promotion(gated(), observed(OPEN)).at == EARLY
+    assert promotion(gated_definition(), pair_with_gate(record)).at == LATEST
+    assert promotion(gated_definition(), pair_with_gate(OPEN)).at == EARLY
 
 
 @pytest.mark.parametrize("apply", [AfterCurrentExpires(), AfterDays(days=396), AtTime(time=START + 397 * DAY)])
 def test_a_switch_at_mains_expiry_has_no_gate(apply: AfterCurrentExpires | AfterDays | AtTime) -> None:
     """At main's expiry the switch happens regardless of the coverage."""  # R46
-    promote = promotion(gated(apply), observed())
+    promote = promotion(gated_definition(apply), pair_with_gate())
     assert (promote.gate, promote.at) == (None, LATEST)
 
 
@@ -70,30 +70,33 @@ def test_a_renewal_under_the_same_root_has_no_gate() -> None:
     """Devices trust it already."""  # R46, R49
     current, renewed = (replace(facts(one), root=f"{7:064x}", chain="f" * 16) for one in (1, 2))
     found = pair(main(current), reserve(renewed))
-    assert promotion(gated(), found).at == EARLY
+    assert promotion(gated_definition(), found).at == EARLY
 
 
 def test_a_run_does_not_promote_before_the_gate_is_open() -> None:
     """After the apply time, a closed gate keeps the reserve waiting, and an open one lets a run promote it."""  # R46
     now = EARLY + DAY
-    sent = replace(observed(), sent=frozenset({1, 2}))
-    assert desired_state(gated(), sent, now).main == 1
-    assert desired_state(gated(), replace(sent, gate=OPEN), now).main == 2
-    assert desired_state(gated(), sent, LATEST).main == 2
+    sent = replace(pair_with_gate(), sent=frozenset({1, 2}))
+    assert desired_state(gated_definition(), sent, now).main == 1
+    assert desired_state(gated_definition(), replace(sent, gate=OPEN), now).main == 2
+    assert desired_state(gated_definition(), sent, LATEST).main == 2
 
 
 def test_both_decisions_are_known_before_the_gate_is_evaluated() -> None:
     """A run that evaluates the gate after the delivery arms the switch for the other time."""  # R46
-    closed, opened = promotion(gated(), observed()), promotion(gated(), observed(OPEN))
-    assert closed.gated(is_open=True) == opened
-    assert opened.gated(is_open=False) == closed
-    assert closed.gated(is_open=False) == closed
+    closed, opened = (
+        promotion(gated_definition(), pair_with_gate()),
+        promotion(gated_definition(), pair_with_gate(OPEN)),
+    )
+    assert closed.with_gate(is_open=True) == opened
+    assert opened.with_gate(is_open=False) == closed
+    assert closed.with_gate(is_open=False) == closed
 
 
 def test_the_alarm_about_a_late_switch_waits_for_the_latest_time() -> None:
     """A closed gate is no reason for the alarm that no run succeeded."""  # R46
-    for found in (observed(), observed(OPEN)):
-        alarm = switch(gated(), desired_state(gated(), found, START + DAY), found).overdue
+    for found in (pair_with_gate(), pair_with_gate(OPEN)):
+        alarm = switch(gated_definition(), desired_state(gated_definition(), found, START + DAY), found).overdue
         assert alarm is not None
         assert alarm.at == LATEST + OVERDUE_AFTER
 
@@ -116,21 +119,21 @@ def test_a_closed_gate_is_a_notice_and_a_warning_after_the_early_time() -> None:
     """The notice has the condition and both times."""  # R46
 
     def said(found: ObservedPair, now: datetime) -> list[tuple[Severity, str]]:
-        notices = desired_state(gated(), replace(found, sent=frozenset({1, 2})), now).notices
+        notices = desired_state(gated_definition(), replace(found, sent=frozenset({1, 2})), now).notices
         return [(one.severity, one.message) for one in notices if one.reason == "gate"]
 
     text = (
         "certificate 2 becomes main on 2040-01-31 00:00 UTC if at least 95 % of the devices have it, otherwise as soon "
         "as they do, at the latest on 2041-01-30 23:55 UTC. `ios-mdm devices` lists those that lack it"
     )
-    assert said(observed(), EARLY - DAY) == [(Severity.NOTICE, text)]
-    assert said(observed(), EARLY) == [(Severity.WARNING, text)]
-    assert said(observed(OPEN), EARLY - DAY) == []
-    assert said(observed(), LATEST) == []
+    assert said(pair_with_gate(), EARLY - DAY) == [(Severity.NOTICE, text)]
+    assert said(pair_with_gate(), EARLY) == [(Severity.WARNING, text)]
+    assert said(pair_with_gate(OPEN), EARLY - DAY) == []
+    assert said(pair_with_gate(), LATEST) == []
 
 
 def test_a_forecast_assumes_that_devices_get_each_reserve() -> None:
     """The forecast applies each reserve at its early time, and names the condition."""  # R46
-    events = forecast(gated(), start=START, days=31)
+    events = forecast(gated_definition(), start=START, days=31)
     assert [one.at for one in events if one.event is EventName.APPLY_RESERVE] == [EARLY]
     assert any("if at least 95 % of the devices have it" in one.reason for one in events)

@@ -40,7 +40,7 @@ class Promote:
     former_version: str
     gate: Gate | None = None
 
-    def gated(self, *, is_open: bool) -> Promote:
+    def with_gate(self, *, is_open: bool) -> Promote:
         """Return the promotion after another decision of its gate; the same promotion if it has none."""
         if self.gate is None or self.gate.is_open == is_open:
             return self
