@@ -135,7 +135,8 @@ class Collector:
 
 def _has_effect(event: DeviceEvent) -> bool:
     """Return whether the ledger records an event."""
-    return event.enrolled is not None or event.authenticated or event.answer is not None
+    has_report = event.answer is not None or event.certificates is not None
+    return event.enrolled is not None or event.authenticated or has_report
 
 
 def _signature_refusal(claimed: str) -> Response | None:
