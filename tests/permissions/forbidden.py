@@ -139,7 +139,9 @@ FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
         ("reads a secret of another project", _get(FOREIGN)),
         ("changes the URL of the API key", _request("secretsmanager:TagResource", API_KEY)),
         ("changes the API key", _request("secretsmanager:PutSecretValue", API_KEY)),
-        ("decrypts", _kms("kms:Decrypt")),
+        ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
+        ("decrypts without Secrets Manager", _kms("kms:Decrypt", via={})),
+        ("encrypts", _kms("kms:GenerateDataKey")),
     ),
     "schedule": (
         ("reads a key", _get(PAIR)),
