@@ -16,7 +16,7 @@ from ios_mdm.app.own_writes import ConsistentStore, OwnWrites
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
     from typing import Self
 
@@ -386,7 +386,13 @@ class Wiring:
         return collector if on_begun is None else replace(collector, on_begun=on_begun)
 
     def newcomers(
-        self, settings: DistributionSettings, region: str | None, ledger: Ledger, wait: Callable[[float], bool]
+        self,
+        settings: DistributionSettings,
+        region: str | None,
+        ledger: Ledger,
+        *,
+        servers_with_proof: Collection[str],
+        wait: Callable[[float], bool],
     ) -> Newcomers:
         """Return the sender of the published profile to new devices of an MDM server.
 
@@ -394,6 +400,7 @@ class Wiring:
             settings: settings of the distribution through this MDM server.
             region: AWS region of the API key's secret; None for the region of the environment.
             ledger: the ledger with the published profiles.
+            servers_with_proof: names of the servers for which a device is asked for its certificates.
             wait: waits a number of seconds; returns True without delay if the process stops.
         """
         from ios_mdm.app.collector.newcomers import Newcomers
@@ -403,7 +410,7 @@ class Wiring:
             self.clock(),
             url=settings.channel.nanomdm.url,
             channel=partial(self.channel, settings, region),
-            is_proof_configured=False,
+            servers_with_proof=servers_with_proof,
             wait=wait,
         )
 

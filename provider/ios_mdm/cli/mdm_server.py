@@ -77,7 +77,10 @@ class MdmServer:
             ledger: the ledger with the published profiles.
             wait: waits a number of seconds; returns True without delay if the process stops.
         """
-        return self._wiring(wired).newcomers(self.distribution, self.definition.settings.aws.region, ledger, wait)
+        settings = self.definition.settings
+        return self._wiring(wired).newcomers(
+            self.distribution, settings.aws.region, ledger, servers_with_proof=(), wait=wait
+        )
 
     def _wiring(self, wired: Wiring) -> Wiring:
         """Return a wiring for the paths of the definition."""

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import logging
 import plistlib
-from dataclasses import dataclass, field
+import tempfile
+import threading
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.app.collector.background import Background
 from ios_mdm.app.collector.handler import Collector
 from ios_mdm.app.collector.newcomers import RETRIES, Newcomers
 from ios_mdm.core.http import Request
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError, StoreError
 from tests.support.events import event
+from tests.support.long import examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Sequence
 
     from ios_mdm.core.ledger.values import Publication
 
@@ -92,7 +99,7 @@ class FakeClock:
 class Fleet:
     """A collector, an MDM server and a ledger. New devices are sent the profile in the thread of the test."""
 
-    def __init__(self, file: Path, *, is_proof_configured: bool = False) -> None:
+    def __init__(self, file: Path, *, servers_with_proof: Collection[str] = ()) -> None:
         """Create an empty ledger."""
         self.ledger, self.clock, self.channel = SqliteLedger(file), FakeClock(), FakeChannel()
         self.channels: list[Exception | None] = []
@@ -103,7 +110,7 @@ class Fleet:
             self.clock,
             url=URL,
             channel=self._new_channel,
-            is_proof_configured=is_proof_configured,
+            servers_with_proof=servers_with_proof,
             wait=self._wait,
         )
         self.collector = Collector(ledger=self.ledger, clock=self.clock, hmac_key=None, on_begun=self.newcomers.send)
@@ -147,6 +154,11 @@ class Fleet:
         headers = {"host": "127.0.0.1", "content-type": "application/json"}
         requests = [Request(method="POST", path="/", headers=headers, body=one) for one in bodies]
         assert {one.status for one in self.collector.answers(requests)} == {200}
+
+    def epoch(self, device: str) -> int:
+        """Return the start of the current enrollment of a device."""
+        (record,) = self.ledger.devices("berlin", enrollment_ids=[device])
+        return record.enrollment.epoch
 
     def enroll(self, device: str = "D1") -> None:
         """Post the events of an enrollment."""
@@ -410,7 +422,7 @@ def test_a_device_that_no_request_has_room_for_loses_no_other(fleet: Fleet, capl
 
 def test_with_proof_a_device_is_asked_for_its_certificates(tmp_path: Path) -> None:
     """The request follows the profile, and both count as one push."""  # R43 R44
-    fleet = Fleet(tmp_path / "ledger.db", is_proof_configured=True)
+    fleet = Fleet(tmp_path / "ledger.db", servers_with_proof={"berlin"})
     fleet.publish()
     for _ in range(4):
         fleet.enroll()
@@ -421,9 +433,18 @@ def test_with_proof_a_device_is_asked_for_its_certificates(tmp_path: Path) -> No
     assert record.enrollment.asked > 0
 
 
+def test_a_server_without_proof_asks_for_no_certificates(tmp_path: Path) -> None:
+    """Servers with the same MDM server can have different settings."""  # R44
+    fleet = Fleet(tmp_path / "ledger.db", servers_with_proof={"hamburg"})
+    fleet.publish()
+    fleet.publish(server="hamburg")
+    fleet.enroll()
+    assert [kind for kind, *_ in fleet.channel.commands] == ["InstallProfile", "InstallProfile", "CertificateList"]
+
+
 def test_a_failed_request_for_certificates_does_not_hide_the_profile(tmp_path: Path) -> None:
     """The profile is recorded as queued before the request is sent."""  # R44
-    fleet = Fleet(tmp_path / "ledger.db", is_proof_configured=True)
+    fleet = Fleet(tmp_path / "ledger.db", servers_with_proof={"berlin"})
     published = fleet.publish()
     fleet.channel.on_enqueue = lambda _ids: fleet.channel.failures.extend([DeliveryError("is down")] * 9)
     fleet.enroll()
@@ -437,13 +458,64 @@ def test_a_ledger_that_fails_is_left_to_up(fleet: Fleet, caplog: pytest.LogCaptu
         fleet.clock,
         url=URL,
         channel=partial(lambda: fleet.channel),
-        is_proof_configured=False,
+        servers_with_proof=(),
         wait=lambda _seconds: False,
     )
     broken.send(["D1", "D2"])
     assert caplog.messages == [
         "the profile is not sent to 2 new devices: the ledger cannot be used: disk full. The next `pulumi up` sends it"
     ]
+
+
+def test_an_mdm_server_that_hangs_delays_no_event(fleet: Fleet) -> None:
+    """The webhook is answered with 200 while a command waits for the MDM server."""  # R43
+    has_begun, is_over = threading.Event(), threading.Event()
+
+    def hang(_ids: Sequence[str]) -> None:
+        has_begun.set()
+        assert is_over.wait(30)
+
+    fleet.publish()
+    fleet.channel.on_enqueue = hang
+    with Background(fleet.newcomers.send, gather=0) as background:
+        fleet.collector = replace(fleet.collector, on_begun=background.add)
+        fleet.enroll("D1")
+        assert has_begun.wait(30)
+        fleet.enroll("D2")
+        fleet.enroll("D3")
+        assert fleet.ledger.enrolled_ids() == ("D1", "D2", "D3")
+        assert len(fleet.channel.profiles) == 1
+        is_over.set()
+    assert [ids for ids, _ in fleet.channel.profiles] == [("D1",), ("D2", "D3")]
+
+
+TOPICS = st.sampled_from(["Authenticate", "TokenUpdate", "Connect", "CheckOut"])
+
+
+@settings(max_examples=examples(25))
+@given(
+    posted=st.lists(st.tuples(st.sampled_from(["D1", "D2"]), TOPICS, st.integers(0, 12)), max_size=14),
+    copies=st.lists(st.integers(0, 13), max_size=4),
+)
+def test_any_events_cause_few_pushes(posted: list[tuple[str, str, int]], copies: list[int]) -> None:
+    """In any order, with copies: one push in an enrollment, three in a day, and an enrolled device is not forgotten."""
+    # R42 R43
+    with tempfile.TemporaryDirectory() as folder:
+        fleet = Fleet(Path(folder) / "ledger.db")
+        published = fleet.publish()
+        fleet.clock.time += timedelta(hours=1)
+        enrollments: list[tuple[str, int]] = []
+        fleet.channel.on_enqueue = lambda ids: enrollments.extend((one, fleet.epoch(one)) for one in ids)
+        bodies = [fleet.event(topic, one, at=START + timedelta(minutes=at)) for one, topic, at in posted]
+        for body in bodies + [bodies[number] for number in copies if number < len(bodies)]:
+            fleet.post(body)
+        pushes = Counter(one for ids, _ in fleet.channel.profiles for one in ids)
+        assert max(pushes.values(), default=0) <= 3
+        assert len({*enrollments}) == len(enrollments)
+        for record in fleet.ledger.devices("berlin", enrollment_ids=["D1", "D2"]):
+            enrollment, device = record.enrollment, record.enrollment_id
+            if enrollment.has_begun and enrollment.is_enrolled and pushes[device] < 3:
+                assert not fleet.ledger.waiting("berlin", published.revision, enrollment_ids=[device])
 
 
 class _Broken(SqliteLedger):

@@ -14,7 +14,7 @@ from ios_mdm.core.profile import install_profile_command
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ios_mdm.core.ledger.values import DeviceRecord, Publication
     from ios_mdm.ports import Clock, Ledger, MdmChannel
@@ -42,7 +42,7 @@ class Newcomers:
         url: URL of the MDM server that reports the events. It sends only the profiles that are published for it.
         channel: returns the connection to this MDM server, with its API key. It is called again after a failure,
             because the key may have changed.
-        is_proof_configured: whether a device is asked for its certificates after the profile.
+        servers_with_proof: names of the servers for which a device is asked for its certificates after the profile.
         wait: waits a number of seconds; returns True without delay if the process stops.
     """
 
@@ -53,7 +53,7 @@ class Newcomers:
         *,
         url: str,
         channel: Callable[[], MdmChannel],
-        is_proof_configured: bool,
+        servers_with_proof: Collection[str],
         wait: Callable[[float], bool],
     ) -> None:
         self._ledger = ledger
@@ -61,7 +61,7 @@ class Newcomers:
         self._url = url
         self._new_channel = channel
         self._channel: MdmChannel | None = None
-        self._is_proof_configured = is_proof_configured
+        self._servers_with_proof = servers_with_proof
         self._wait = wait
         self._refused: set[tuple[str, int]] = set()
 
@@ -143,7 +143,7 @@ class Newcomers:
         epochs = {one: epoch for one, (epoch, _) in devices.items()}
         self._ledger.record_enqueued(named, publication=publication, epochs=epochs, at=self._clock.now())
         _log.info("queued the profile of server %s for %d new devices", publication.server, len(ids))
-        if self._is_proof_configured:
+        if publication.server in self._servers_with_proof:
             request = certificate_list_command(command_uuid(publication.seed, "list", devices))
             notices += self._call_with_retries(lambda channel: channel.enqueue(ids, request))
             self._ledger.record_asked(ids, at=self._clock.now())
