@@ -16,7 +16,7 @@ from ios_mdm.app.own_writes import ConsistentStore, OwnWrites
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
     from typing import Self
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ios_mdm.adapters.secrets_manager import SecretsManager
     from ios_mdm.app.bundles import BundleReader
     from ios_mdm.app.collector.handler import Collector
+    from ios_mdm.app.collector.newcomers import Newcomers
     from ios_mdm.app.consumer import Consumer
     from ios_mdm.app.delivery.service import DeliveryService
     from ios_mdm.app.gate import GateService
@@ -394,11 +395,55 @@ class Wiring:
             combined=combined,
         )
 
-    def collector(self, ledger: str, *, hmac_key: bytes | None, hosts: Sequence[str]) -> Collector:
-        """Return the handler for the events of an MDM server."""
+    def collector(
+        self,
+        ledger: Ledger,
+        *,
+        hmac_key: bytes | None,
+        hosts: Sequence[str],
+        on_begun: Callable[[Sequence[str]], None] | None = None,
+    ) -> Collector:
+        """Return the handler for the events of an MDM server.
+
+        Args:
+            ledger: records the events.
+            hmac_key: key of the events' signatures; None accepts unsigned events.
+            hosts: host names that unsigned requests may use.
+            on_begun: called with the ids of the devices whose enrollment began; None if nothing is sent to them.
+        """
         from ios_mdm.app.collector.handler import Collector
 
-        return Collector(ledger=self.ledger(ledger), clock=self.clock(), hmac_key=hmac_key, hosts=hosts)
+        collector = Collector(ledger=ledger, clock=self.clock(), hmac_key=hmac_key, hosts=hosts)
+        return collector if on_begun is None else replace(collector, on_begun=on_begun)
+
+    def newcomers(
+        self,
+        settings: DistributionSettings,
+        region: str | None,
+        ledger: Ledger,
+        *,
+        servers_with_proof: Collection[str],
+        wait: Callable[[float], bool],
+    ) -> Newcomers:
+        """Return the sender of the published profile to new devices of an MDM server.
+
+        Args:
+            settings: settings of the distribution through this MDM server.
+            region: AWS region of the API key's secret; None for the region of the environment.
+            ledger: the ledger with the published profiles.
+            servers_with_proof: names of the servers for which a device is asked for its certificates.
+            wait: waits a number of seconds; returns True without delay if the process stops.
+        """
+        from ios_mdm.app.collector.newcomers import Newcomers
+
+        return Newcomers(
+            ledger,
+            self.clock(),
+            url=settings.channel.nanomdm.url,
+            channel=partial(self.channel, settings, region),
+            servers_with_proof=servers_with_proof,
+            wait=wait,
+        )
 
     def http_server(self, handler: HttpHandler, *, host: str, port: int) -> HttpServer:
         """Return an HTTP server for *handler*. It listens, but does not answer requests yet."""

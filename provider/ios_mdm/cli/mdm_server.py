@@ -1,0 +1,87 @@
+"""The MDM server of a definition that posts its events to the collector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from ios_mdm.cli.definition_file import Definition, read_definition
+from ios_mdm.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ios_mdm.app.collector.newcomers import Newcomers
+    from ios_mdm.ports import Ledger
+    from ios_mdm.settings import DistributionSettings
+    from ios_mdm.wiring import Wiring
+
+__all__ = ["MdmServer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MdmServer:
+    """An MDM server of a definition.
+
+    Args:
+        definition: the definition.
+        distribution: settings of a distribution through the MDM server.
+    """
+
+    definition: Definition
+    distribution: DistributionSettings
+
+    @classmethod
+    def read(cls, file: Path, server: str | None) -> Self:
+        """Read the MDM server of a definition.
+
+        Args:
+            file: the file of the definition.
+            server: name of a server of the definition; None if all servers have the same MDM server.
+
+        Raises:
+            DefinitionError: The definition is invalid, has no such server, or has no or several MDM servers.
+        """
+        definition = read_definition(file)
+        distributions = [one.distribution for one in definition.servers(server) if one.distribution is not None]
+        found = {one.channel.nanomdm.url: one for one in reversed(distributions)}
+        if not found:
+            which = file.name if server is None else f"the server {server} in {file.name}"
+            raise DefinitionError(f"{which} has no distribution, so no profile is sent: remove --definition")
+        if len(found) > 1:
+            raise DefinitionError(
+                f"{file.name} has several MDM servers ({', '.join(sorted(found))}): add --server with the name of a "
+                "server whose MDM server posts its events to this collector"
+            )
+        return cls(definition=definition, distribution=next(iter(found.values())))
+
+    def ledger(self, wired: Wiring) -> Ledger:
+        """Return the ledger of the definition.
+
+        Raises:
+            DefinitionError: The definition names no ledger.
+        """
+        if self.distribution.ledger is None:
+            raise DefinitionError(
+                f"{self.definition.path.name} names no ledger: add `ledger: sqlite:///path` to distribution, so that "
+                "`pulumi up` records the profile there, and run `pulumi up`"
+            )
+        return self._wiring(wired).ledger(self.distribution.ledger)
+
+    def newcomers(self, wired: Wiring, ledger: Ledger, wait: Callable[[float], bool]) -> Newcomers:
+        """Return the sender of the published profile to new devices.
+
+        Args:
+            wired: wiring of the process.
+            ledger: the ledger with the published profiles.
+            wait: waits a number of seconds; returns True without delay if the process stops.
+        """
+        settings = self.definition.settings
+        return self._wiring(wired).newcomers(
+            self.distribution, settings.aws.region, ledger, servers_with_proof=(), wait=wait
+        )
+
+    def _wiring(self, wired: Wiring) -> Wiring:
+        """Return a wiring for the paths of the definition."""
+        return replace(wired, base=self.definition.base)
