@@ -18,9 +18,9 @@ from ios_mdm.app.delivery.due import DueCounts, due_counts
 from ios_mdm.app.delivery.recorder import Recorder
 from ios_mdm.core.ledger.overdue import LedgerRules
 from ios_mdm.core.ledger.values import AnswerStatus, DeviceEvent
-from ios_mdm.core.profile import certificate_digests
+from ios_mdm.core.profile import certificate_digests, trust_profile
 from ios_mdm.errors import DeliveryError
-from tests.app.test_delivery import profile
+from tests.support.distribution import pems
 from tests.support.events import record_answer, record_authenticate, record_device
 from tests.support.pairs import HandClock
 
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 START = datetime(2040, 1, 1, tzinfo=UTC)
 DEVICES = tuple(f"device-{number}" for number in range(7))
 PROOF = LedgerRules(is_proof_configured=True)
+
+
+def profile() -> bytes:
+    """Return a profile with one certificate."""
+    return trust_profile([pems()[1]], identifier="com.example.t", server="berlin", host="mdm.example.com")
 
 
 @dataclass(slots=True)

@@ -7,40 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ios_mdm import wiring
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
-from tests.resources.test_distribution import Run, run
 from tests.support.distribution import START
 from tests.support.events import record_device
-from tests.support.pairs import HandClock
-from tests.support.wiring import TestWiring
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["run"]
-
-
-@pytest.fixture
-def clock(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HandClock:
-    """Return the clock of the run."""
-    hand_clock = HandClock(START)
-    monkeypatch.setattr(
-        wiring,
-        "process_wiring",
-        lambda: TestWiring(environ={}, base=tmp_path, memory=run.store, hand_clock=hand_clock, mdm=run.queue),
-    )
-    return hand_clock
+    from tests.support.distribution_run import Run
 
 
 def test_up_is_unchanged_until_a_device_is_due_and_after_it_was_sent(
-    run: Run, clock: HandClock, capfd: pytest.CaptureFixture[str]
+    run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Both devices are silent. The repetitions are rarer each time."""  # R45
     assert run.up() == "changed"
     changed = []
     for day in range(1, 40):
-        clock.moment = START + timedelta(days=day)
+        run.clock.moment = START + timedelta(days=day)
         if run.up() == "changed":
             changed.append(day)
     assert changed == [8, 17, 35]
@@ -48,29 +30,27 @@ def test_up_is_unchanged_until_a_device_is_due_and_after_it_was_sent(
     assert len({uuid for _, uuid in run.queue.known}) == 4
 
 
-def test_the_days_are_those_of_the_definition(run: Run, clock: HandClock) -> None:
+def test_the_days_are_those_of_the_definition(run: Run) -> None:
     """The key resendDays."""  # R45
     run.up()
     settings = {**run.program()["distribution"], "resendDays": 30}
     run.changes = {"distribution": settings}
     run.up()
     commands = set(run.queue.known)
-    clock.moment = START + timedelta(days=30)
+    run.clock.moment = START + timedelta(days=30)
     assert run.up() == "unchanged"
-    clock.moment = START + timedelta(days=31)
+    run.clock.moment = START + timedelta(days=31)
     assert run.up() == "changed"
     assert len(run.queue.known - commands) == 2
 
 
 @pytest.mark.parametrize(("days", "is_deleted"), [(5, False), (6, True)])
-def test_an_update_deletes_what_is_known_of_devices_that_left(
-    run: Run, clock: HandClock, days: int, *, is_deleted: bool
-) -> None:
+def test_an_update_deletes_what_is_known_of_devices_that_left(run: Run, days: int, *, is_deleted: bool) -> None:
     """The key retentionDays."""  # R41
     run.changes = {"distribution": {**run.program()["distribution"], "retentionDays": 5}}
     ledger = SqliteLedger(run.folder / "ledger.sqlite")
     record_device(ledger, "c", enrolled=True, at=START - timedelta(days=1))
     record_device(ledger, "c", enrolled=False, at=START)
-    clock.moment = START + timedelta(days=days)
+    run.clock.moment = START + timedelta(days=days)
     assert run.up() == "changed"
     assert ("c" not in {one.enrollment_id for one in ledger.devices("berlin")}) is is_deleted
