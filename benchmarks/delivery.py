@@ -61,13 +61,22 @@ def main(arguments: Sequence[str]) -> int:
                 found.setdefault(kind, []).append(_run_measurement(kind, Path(name), options.devices))
     bare = found.get(BARE)
     for kind, results in found.items():
-        seconds = statistics.median(one["seconds"] for one in results)
-        ratio = "" if bare is None else f"{statistics.median(one['seconds'] for one in bare) / seconds:6.2f}x"
+        seconds, cpu = _medians(results)
+        bare_seconds, bare_cpu = (seconds, cpu) if bare is None else _medians(bare)
         goal = f" (goal {GOALS[kind]:.2f}x)" if kind in GOALS else ""
         memory = max(one["megabytes"] for one in results)
-        print(f"{kind:<24} {options.devices / seconds:9,.0f} devices/s {seconds:6.2f} s {memory:5.0f} MB {ratio}{goal}")
+        print(
+            f"{kind:<24} {options.devices / seconds:9,.0f} devices/s {seconds:6.2f} s, {cpu:6.2f} s of CPU, "
+            f"{memory:4.0f} MB, {bare_seconds / seconds:5.2f}x, CPU {bare_cpu / cpu:5.2f}x{goal}"
+        )
     print(f"{os.cpu_count()} processors, shared with NanoMDM; load {os.getloadavg()[0]:.1f}")
     return 0
+
+
+def _medians(results: Sequence[dict[str, float]]) -> tuple[float, float]:
+    """Return the median seconds, and the median CPU seconds of the measured process."""
+    seconds, cpu = (statistics.median(one[key] for one in results) for key in ("seconds", "cpu"))
+    return seconds, cpu
 
 
 def _run_measurement(kind: str, folder: Path, devices: int) -> dict[str, float]:
@@ -95,7 +104,7 @@ def _measure(kind: str, url: str, folder: Path, count: int) -> None:
     with contextlib.ExitStack() as stack:
         if kind == BARE:
             requests = list(_bare_requests(channel, devices, profile))
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         if kind == BARE:
             client = stack.enter_context(httpx.Client(trust_env=False, auth=("nanomdm", channel.api_key)))
             for address, command in requests:
@@ -106,8 +115,8 @@ def _measure(kind: str, url: str, folder: Path, count: int) -> None:
                 Delivery(server="berlin", profile=profile, enrollment_ids=devices)
             )
             assert sent == (0 if kind == AGAIN else count)
-        seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "megabytes": _peak_memory()}))
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "megabytes": _peak_memory()}))
 
 
 def _bare_requests(channel: NanoMdm, devices: Sequence[str], profile: bytes) -> Iterator[tuple[str, bytes]]:

@@ -96,7 +96,9 @@ class Distributor:
         """
         count = len(delivery.enrollment_ids)
         progress = Progress(self._report, self._monotonic)
-        sender = Sender(self._channel, lambda sent: progress.show(lambda: f"{sent} of {count} devices so far"))
+        sender = Sender(
+            self._channel, lambda sent: progress.show(lambda: f"queued for {sent} of {count} devices so far")
+        )
         publication = None if self._ledger is None else self._publish(delivery, self._ledger)
         try:
             self._send(delivery, publication, sender)

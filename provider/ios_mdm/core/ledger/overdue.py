@@ -76,9 +76,9 @@ def overdue_command(
     that did not answer is asked for its certificates, or sent the profile again if no proof is configured. So is a
     device that acknowledged the profile and did not prove it.
 
-    The first repetition is after ``resend_days``. Then the time between two commands doubles, because it is at least
-    the time from the publication, or the enrollment, to the last command. So a device that always fails, for example
-    because declarative management took over the profile, gets about seven commands in a year.
+    The first repetition is after more than ``resend_days``. Then the time between two commands doubles, because it is
+    at least the time from the publication, or the enrollment, to the last command. So a device that always fails, for
+    example because declarative management took over the profile, gets seven commands in a year.
 
     Args:
         record: records of the device.
@@ -94,7 +94,7 @@ def overdue_command(
     shortest = timedelta(days=rules.resend_days) // timedelta(microseconds=1)
 
     def is_overdue(last: int) -> bool:
-        return current - last >= max(shortest, last - start)
+        return current - last > max(shortest, last - start)
 
     is_asked = rules.is_proof_configured and state not in _RESENT and not _is_missing(record, progress)
     if is_asked:
