@@ -22,7 +22,7 @@ LATEST = END - LEAD
 AFTER_30_DAYS = AfterDays(days=30)
 
 
-def with_gate(apply: AfterDays | AtTime | AfterCurrentExpires = AFTER_30_DAYS) -> PairDefinition:
+def gated_definition(apply: AfterDays | AtTime | AfterCurrentExpires = AFTER_30_DAYS) -> PairDefinition:
     """Return a definition with a gate at 95 percent."""
     one = definition(IssueReserve(when=When.NOW, apply=apply))
     return replace(one, promotion=replace(one.promotion, minimum_coverage=95))
