@@ -16,16 +16,16 @@ from ios_mdm.app.reenrollment import reenrollment_notice
 from ios_mdm.app.references import check_api_key
 from ios_mdm.app.status.coverage import Distribution, distribution
 from ios_mdm.app.status.scheduled import failed_calls, is_scheduled
+from ios_mdm.app.stored_definition import existing_pair, stored_definition
 from ios_mdm.app.switch_reader import SwitchReader
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import Notice, Phase, Severity
-from ios_mdm.core.pair.definition import IssueReserve, OfferedCertificate, Slot, When
+from ios_mdm.core.pair.definition import IssueReserve, Slot, When
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.lifecycle import desired_state
-from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, next_step, step_description
 from ios_mdm.core.pair.switch import switch
@@ -166,7 +166,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
     secret = aws.secret_name(server.name)
     try:
         service = PairReader(store, sources.clock, probe=sources.probe)
-        pair = _existing_pair(service.observe(secret), secret, server.host)
+        pair = existing_pair(service.observe(secret), secret, server.host)
         if pair.identity is not None:
             check_copy(pair.identity, Home.of_arn(pair.arn), secret, server.moved_from)
         pair = replace(pair, served=service.served_certificates(pair, server.host, server.checked_endpoints))
@@ -237,7 +237,7 @@ class _Decision:
 def _decision(
     server: ServerSettings, aws: AwsSettings, sources: Sources, pair: ObservedPair, now: datetime
 ) -> _Decision:
-    definition = _definition(server, pair)
+    definition = stored_definition(server, pair)
     wanted = desired_state(definition, pair, now)
     step = next_step(wanted, pair, _setting(definition, pair, aws))
     notices = [
@@ -266,48 +266,6 @@ def _decision(
         switch_notices=switch_notices,
         scheduled=scheduled,
     )
-
-
-def _definition(server: ServerSettings, pair: ObservedPair) -> PairDefinition:
-    """Return the definition, with the stored certificates as its custom ones: only ``preview`` reads their files."""
-    staged = pair.holder(Label.STAGED)
-    waits = server.main.replace_now and staged is not None and staged.labels == {Label.STAGED}
-    # A next main that is not promoted yet is the certificate in the file.
-    next_main = staged if waits and staged is not None and staged.role is Role.MAIN else pair.main
-    main, reserve = (
-        None if one is None or one.facts is None else _offered_certificate(one.facts)
-        for one in (next_main, pair.reserve)
-    )
-    return server.definition(main=main, reserve=reserve or main)
-
-
-def _offered_certificate(facts: CertificateFacts) -> OfferedCertificate:
-    return OfferedCertificate(
-        sha256=facts.sha256,
-        root=facts.root,
-        not_before=facts.not_before,
-        not_after=facts.not_after,
-        chain=facts.chain,
-    )
-
-
-def _existing_pair(observed: ObservedPair | None, secret: str, host: str) -> ObservedPair:
-    """Return the pair, after checking that it exists, has a main, and is for the address."""
-    if observed is None:
-        raise StoreError(
-            f"there is no secret {secret} in the account and region in use. If `pulumi up` has created the pair, "
-            "correct AWS_PROFILE and AWS_REGION. Otherwise run `pulumi up`"
-        )
-    if observed.is_deleted:
-        raise StoreError(f"the secret {secret} is scheduled for deletion: run `pulumi up` to restore it")
-    if observed.main is None:
-        raise StoreError(f"the secret {secret} has no main certificate yet: run `pulumi up` to complete the pair")
-    if observed.host is not None and observed.host != host:
-        raise DefinitionError(
-            f"address: it cannot change (was {observed.host}, now {host}), because the pair's certificates name it. "
-            f"Set it back to {observed.host}, or create a new server with another name"
-        )
-    return observed
 
 
 def _given_notices(promotion: PromotionSettings, pair: ObservedPair, resources: GivenResources) -> Sequence[Notice]:
