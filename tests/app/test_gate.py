@@ -11,13 +11,15 @@ import pytest
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.app.gate import GateService
+from ios_mdm.app.switch_mover import SHORTEST_TIME, SwitchMover
 from ios_mdm.core.ledger.overdue import LedgerRules
 from ios_mdm.core.ledger.values import AnswerStatus
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, When
-from ios_mdm.core.pair.layout import GATE_TAG
+from ios_mdm.core.pair.layout import ARMED_TAG, GATE_TAG, SENT_TAG, sent_value
 from ios_mdm.core.pair.schedule import Kind
 from ios_mdm.errors import DeliveryError
-from tests.support.events import record_answer, record_device, record_sent
+from ios_mdm.settings import AwsSettings, parse_server
+from tests.support.events import record_answer, record_authenticate, record_device, record_sent
 from tests.support.pairs import SECRET, definition
 from tests.support.switching import NAMES, Armed, CrashError
 
@@ -235,3 +237,88 @@ def test_a_crash_while_the_gate_opens_converges(fleet: Fleet, number: int, edge:
     fleet.armed.live()
     fleet.evaluate()
     assert fleet.scheduled_at == early
+
+
+class TestOutsideOfARun:
+    """The collector moves the schedule that a run created."""
+
+    def mover(self, fleet: Fleet, *, days: int = 30, generation: int = 1) -> SwitchMover:
+        """Return the mover of a definition."""
+        settings = parse_server(
+            {
+                "name": "berlin",
+                "address": "mdm.example.com",
+                "main": {"issue": {"key": "ec-p256"}},
+                "reserve": {"issue": {"when": "now", "apply": {"afterDays": days}, "generation": generation}},
+                "promotion": {"minimumCoverage": 75},
+            },
+            "berlin",
+        )
+        return SwitchMover(
+            settings,
+            AwsSettings(secret_prefix=SECRET.rpartition("/")[0]),
+            store=fleet.armed.world.store,
+            clock=fleet.armed.world.clock,
+            gates=fleet.gates,
+            switches=fleet.armed.service,
+            devices=lambda: None,
+        )
+
+    def test_the_switch_moves_with_the_coverage(self, fleet: Fleet) -> None:
+        """It moves to the early time at the coverage, and back below it, at most once an hour."""  # R46
+        early, latest = times_of(fleet)
+        self.send(fleet)
+        mover = self.mover(fleet)
+        assert not mover.move()
+        fleet.answer("D1", "D2", "D3")
+        assert not mover.move(), "an hour after the last decision at the earliest"
+        fleet.wait(SHORTEST_TIME)
+        assert mover.move()
+        assert fleet.scheduled_at == early
+        assert not mover.move()
+        fleet.wait(SHORTEST_TIME)
+        record_authenticate(fleet.ledger, "D3", at=fleet.now)
+        assert mover.move()
+        assert fleet.scheduled_at == latest
+        assert fleet.armed.drift(fleet.armed.request(fleet.armed.secure(gated_definition()))) == ()
+
+    def test_a_gate_that_opens_late_switches_soon(self, fleet: Fleet) -> None:
+        """After the early time, the schedule fires in some minutes, and a run before then promotes at once."""  # R46
+        early, _ = times_of(fleet)
+        self.send(fleet)
+        fleet.wait(early - fleet.now + DAY)
+        fleet.answer("D1", "D2", "D3")
+        assert self.mover(fleet).move()
+        assert fleet.now < fleet.scheduled_at <= fleet.now + timedelta(minutes=5)
+        assert not self.mover(fleet).move()
+        assert fleet.armed.secure(gated_definition()).view.desired.main == 2
+
+    @pytest.mark.parametrize("change", ["definition", "reserve", "fired", "unarmed"])
+    def test_a_switch_that_another_definition_armed_is_not_touched(self, fleet: Fleet, change: str) -> None:
+        """A collector with a former definition changes nothing, nor does it create a schedule."""  # R46, R34, R36
+        self.send(fleet)
+        fleet.answer(*DEVICES)
+        fleet.evaluate()
+        record_authenticate(fleet.ledger, "D3", at=fleet.now + timedelta(seconds=1))
+        record_authenticate(fleet.ledger, "D4", at=fleet.now + timedelta(seconds=1))
+        fleet.wait(SHORTEST_TIME)
+        days, generation = 30, 1
+        if change == "definition":
+            days = 40
+        elif change == "reserve":
+            generation = 2
+            wish = gated_definition()
+            assert isinstance(wish.reserve, IssueReserve)
+            fleet.armed.secure(replace(wish, reserve=replace(wish.reserve, generation=2)))
+        elif change == "fired":
+            fleet.armed.scheduler.schedules.clear()
+        else:
+            fleet.armed.world.store.untag(SECRET, [ARMED_TAG])
+        before = dict(fleet.armed.scheduler.schedules)
+        assert not self.mover(fleet, days=days, generation=generation).move()
+        assert fleet.armed.scheduler.schedules == before
+
+    def send(self, fleet: Fleet) -> None:
+        """Arm the switch with a closed gate, for certificates that devices were sent."""
+        fleet.evaluate()
+        fleet.armed.world.store.tag(SECRET, {SENT_TAG: sent_value([1, 2])})
