@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from ios_mdm.__main__ import app
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.cli.mdm_server import MdmServer
 from ios_mdm.core.ledger.state import device_status
@@ -21,6 +23,7 @@ from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import DefinitionError
+from ios_mdm.wiring import process_wiring
 from tests.cli.receiving import eventually, receive_command
 from tests.support.engine_aws import client
 from tests.support.nanomdm_server import free_port, nanomdm_server
@@ -167,6 +170,30 @@ def test_a_missing_api_key_is_an_error_at_the_start(tmp_path: Path, aws_url: str
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "there is no secret mdm/missing" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "no ledger is named: add --ledger"),
+        (["--ledger", "sqlite:///x.db", "--server", "berlin"], "--server names a server of a definition"),
+        (["--definition", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+    ],
+)
+def test_a_wrong_combination_of_options_is_one_line(arguments: list[str], words: str) -> None:
+    """The message names the option to add or to correct."""
+    done = CliRunner().invoke(app, ["receive", *arguments])
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert words in done.stderr
+
+
+def test_a_definition_without_a_ledger_is_refused(tmp_path: Path) -> None:
+    """Without a ledger, `up` publishes no profile that the collector could send."""  # R43
+    one = server("berlin", "https://mdm.example.com", devices=["D1"], ledger=None)
+    file = definition(tmp_path / "servers.yaml", one)
+    with pytest.raises(DefinitionError) as caught:
+        MdmServer.read(file, None).ledger(process_wiring())
+    assert "names no ledger: add `ledger: sqlite:///path`" in str(caught.value)
 
 
 def test_servers_can_share_an_mdm_server(tmp_path: Path) -> None:
