@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.reconcile import Reconciler
     from ios_mdm.app.recorded_offers import RecordedOffers
     from ios_mdm.app.status.overview import Sources
+    from ios_mdm.app.switch_mover import SwitchMover
     from ios_mdm.app.switching import SwitchService
     from ios_mdm.core.bundle import SealedReader
     from ios_mdm.core.pair.facts import CertificateFacts
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
         SecretStore,
         SecretValues,
     )
-    from ios_mdm.settings import DistributionSettings, PromotionSettings, ServerSettings
+    from ios_mdm.settings import AwsSettings, DistributionSettings, PromotionSettings, ServerSettings
 
 __all__ = ["Wiring", "process_wiring"]
 
@@ -287,6 +288,26 @@ class Wiring:
             rules=settings.ledger_rules,
             ignored_silent_days=promotion.ignore_silent_days,
             report=report,
+        )
+
+    def switch_mover(
+        self, server: ServerSettings, aws: AwsSettings, *, report: Callable[[str], None], warn: Callable[[str], None]
+    ) -> SwitchMover | None:
+        """Return the mover of a server's armed switch; None if the definition has no gate."""
+        from ios_mdm.app.switch_mover import SwitchMover
+
+        settings = server.distribution
+        gates = None if settings is None else self.gates(settings, server.promotion, aws.region, report=report)
+        if settings is None or gates is None:
+            return None
+        return SwitchMover(
+            server,
+            aws,
+            store=self.store(aws.region),
+            clock=self.clock(),
+            gates=gates,
+            switches=self.switches(aws.region, report=report, warn=warn),
+            devices=lambda: None if settings.is_for_all else self.devices(settings),
         )
 
     def deliveries(

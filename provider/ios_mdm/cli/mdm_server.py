@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from ios_mdm.cli.definition_file import Definition, read_definition
-from ios_mdm.errors import DefinitionError
+from ios_mdm.errors import DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,10 +16,12 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.collector.newcomers import Newcomers
     from ios_mdm.ports import Ledger
-    from ios_mdm.settings import DistributionSettings
+    from ios_mdm.settings import DistributionSettings, ServerSettings
     from ios_mdm.wiring import Wiring
 
 __all__ = ["MdmServer"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,36 @@ class MdmServer:
         return self._wiring(wired).newcomers(
             self.distribution, settings.aws.region, ledger, servers_with_proof=(), wait=wait
         )
+
+    def move_switches(self, wired: Wiring) -> None:
+        """Evaluate the gate of each server that has one, and move its armed switch. Failures are logged."""
+        here = self._wiring(wired)
+        for server in self.definition.servers(None):
+            mover = here.switch_mover(
+                server,
+                self.definition.settings.aws,
+                report=partial(_log.info, "server %s: %s", server.name),
+                warn=partial(_log.warning, "server %s: %s", server.name),
+            )
+            if mover is None or not self._is_served(server):
+                continue
+            try:
+                mover.move()
+            except IosMdmError as error:
+                _log.error(
+                    "server %s: its gate is not evaluated now: %s. The next `pulumi up` does it", server.name, error
+                )
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether a server of this MDM server has a gate."""
+        servers = filter(self._is_served, self.definition.servers(None))
+        return any(one.promotion.minimum_coverage is not None for one in servers)
+
+    def _is_served(self, server: ServerSettings) -> bool:
+        """Return whether a server distributes its profile through this MDM server."""
+        distribution = server.distribution
+        return distribution is not None and distribution.channel.nanomdm.url == self.distribution.channel.nanomdm.url
 
     def _wiring(self, wired: Wiring) -> Wiring:
         """Return a wiring for the paths of the definition."""
