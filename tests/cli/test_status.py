@@ -432,7 +432,7 @@ def test_each_endpoint_has_its_verdict(pair: Pair, tmp_path: Path) -> None:
         text, result = pair.status(), pair.status("--json")
     assert (text.code, result.code) == (1, 1), text.out
     assert f"{new}: ready: TLS 1.3" in text.out
-    assert f"{old}: at-risk: tls-cipher, TLS 1.2" in text.out
+    assert f"{old}: at-risk (tls-cipher): TLS 1.2" in text.out
     assert f"{closed}: unknown: connection refused" in text.out
     (server,) = json.loads(result.out)["servers"]
     first, second, third = server["endpoints"]

@@ -114,8 +114,8 @@ def _findings(handshake: Handshake) -> Iterator[Finding]:
         yield _violation(
             Demand.CIPHER,
             f"{protocol} with the cipher suite {handshake.cipher}",
-            f"TLS 1.3, or ECDHE with AES-GCM ({', '.join(ATS_CIPHERS)})",
-            "Enable TLS 1.3, or one of these cipher suites for the type of the server's key",
+            "TLS 1.3, or ECDHE with AES-GCM",
+            "Enable TLS 1.3, or such a cipher suite for the type of the server's key",
         )
     if protocol is Protocol.TLS_1_2 and handshake.has_extended_master_secret is False:
         yield _violation(

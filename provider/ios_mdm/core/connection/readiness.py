@@ -51,9 +51,9 @@ class EndpointReadiness:
         """The verdict and its reasons in one line, without the endpoint."""
         handshake = self.served.handshake
         facts = [] if handshake is None or handshake.protocol is None else [str(handshake.protocol), handshake.cipher]
-        reasons = [str(one.demand) for one in self.findings]
         problem = [self.served.problem] if self.served.problem else []
-        return f"{self.verdict}: {', '.join((*reasons, *facts, *problem))}"
+        reasons = f" ({', '.join(one.demand for one in self.findings)})" if self.findings else ""
+        return f"{self.verdict}{reasons}: {', '.join((*facts, *problem))}"
 
 
 def endpoint_readiness(served: ServedCertificate, *, host: str, now: datetime) -> EndpointReadiness:
