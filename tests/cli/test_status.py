@@ -128,7 +128,8 @@ def test_json_has_one_shape(pair: Pair) -> None:
     details = made.certificates[2].details
     assert answer["severity"] == "warning"
     assert list(server) == [
-        *("name", "address", "phase", "main", "reserve", "applyAt", "scheduled", "notices", "distribution"),
+        *("name", "address", "phase", "main", "reserve", "applyAt", "scheduled", "notices", "endpoints"),
+        "distribution",
     ]
     assert (server["name"], server["phase"], server["applyAt"]) == (pair.name, "overlap", "2040-01-31T00:00:00Z")
     assert server["main"]["certificate"] == 1
@@ -411,6 +412,45 @@ def test_the_presented_certificate_is_checked(pair: Pair, tmp_path: Path, served
         result = pair.status()
     assert result.code == code, result.out
     assert (f"{endpoint} presents certificate 2, but main is certificate 1" in result.out) == (served == 2)
+
+
+def test_each_endpoint_has_its_verdict(pair: Pair, tmp_path: Path) -> None:
+    """An endpoint that devices might refuse is a warning. The JSON has what the handshake showed."""  # R48
+    pair.deliver(pair.make(), ALL)
+    value = SecretsManager(aws=AWS).read(pair.secret, version_id(pair.secret, 1))
+    assert value is not None
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    with (
+        socket.socket() as bound,
+        serving(value, tmp_path / "new") as new,
+        serving(value, tmp_path / "old", ciphers="ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256") as old,
+    ):
+        bound.bind(("127.0.0.1", 0))
+        closed = f"127.0.0.1:{bound.getsockname()[1]}"
+        pair.define(endpoints=[new, old, closed])
+        text, result = pair.status(), pair.status("--json")
+    assert (text.code, result.code) == (1, 1), text.out
+    assert f"{new}: ready: TLS 1.3" in text.out
+    assert f"{old}: at-risk (tls-cipher): TLS 1.2" in text.out
+    assert f"{closed}: unknown: connection refused" in text.out
+    (server,) = json.loads(result.out)["servers"]
+    first, second, third = server["endpoints"]
+    main = server["main"]["sha256"]
+    assert (first["endpoint"], first["verdict"], first["sha256"], first["findings"]) == (new, "ready", main, [])
+    assert (first["protocol"], first["extendedMasterSecret"], first["problem"]) == ("TLS 1.3", None, None)
+    assert (second["verdict"], second["sha256"], second["extendedMasterSecret"]) == ("at-risk", main, True)
+    assert [(one["demand"], one["article"]) for one in second["findings"]] == [("tls-cipher", "126655")]
+    assert third == {
+        **dict.fromkeys(("sha256", "protocol", "cipher", "extendedMasterSecret")),
+        "endpoint": closed,
+        "verdict": "unknown",
+        "problem": "connection refused",
+        "findings": [],
+    }
+    (notice,) = [one for one in server["notices"] if one["reason"] == "tls-cipher"]
+    assert notice["severity"] == "warning"
+    assert f"OS 27 might refuse connections to {old} (Apple 126655)" in notice["message"]
 
 
 def test_a_server_that_cannot_be_seen_does_not_worry(pair: Pair) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.status.coverage import Distribution
     from ios_mdm.app.status.overview import Certificate, Overview
+    from ios_mdm.core.connection.readiness import EndpointReadiness
     from ios_mdm.settings import ServerSettings
 
 __all__ = ["run"]
@@ -90,7 +91,32 @@ def _server(pair_overview: Overview) -> _Json:
                 for notice in pair_overview.notices
             ),
         ],
+        "endpoints": [_endpoint(one) for one in pair_overview.endpoints],
         "distribution": _distribution(pair_overview.distribution),
+    }
+
+
+def _endpoint(one: EndpointReadiness) -> _Json:
+    served, handshake = one.served, one.served.handshake
+    protocol = None if handshake is None or handshake.protocol is None else str(handshake.protocol)
+    return {
+        "endpoint": served.endpoint,
+        "verdict": str(one.verdict),
+        "problem": served.problem or None,
+        "sha256": served.sha256,
+        "protocol": protocol,
+        "cipher": None if protocol is None or handshake is None else handshake.cipher,
+        "extendedMasterSecret": None if handshake is None else handshake.has_extended_master_secret,
+        "findings": [
+            {
+                "demand": str(finding.demand),
+                "found": finding.found,
+                "required": finding.required,
+                "article": str(finding.article),
+                "remedy": finding.remedy,
+            }
+            for finding in one.findings
+        ],
     }
 
 

@@ -12,11 +12,12 @@ from ios_mdm.app.wording import local_time, notice_text
 from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from ios_mdm.app.status.coverage import Distribution
     from ios_mdm.app.status.overview import Certificate, Overview
+    from ios_mdm.core.connection.readiness import EndpointReadiness
 
 __all__ = ["show"]
 
@@ -26,6 +27,7 @@ _MAX_LISTED = 10
 """Number of devices that the table lists. The others are counted; ``--json`` lists all."""
 _STYLES = {
     "ok": "green",
+    "at-risk": "yellow",
     "warning": "yellow",
     "unknown": "magenta",
     "critical": "bold red",
@@ -64,6 +66,7 @@ def _table(overview: Overview) -> Table:
         table.add_row("applies", f"{_utc(overview.apply_at)}{here}")
     if overview.scheduled:
         table.add_row("", "automatically, by a schedule in AWS")
+    _endpoints(table, overview.endpoints)
     if overview.distribution is not None:
         _distribution(table, overview.distribution)
     if overview.notices:
@@ -90,6 +93,14 @@ def _certificate(table: Table, slot: str, one: Certificate | None) -> None:
         table.add_row("  key", one.details.key)
     table.add_row("  SHA-256", one.sha256)
     table.add_row("  valid", f"{_utc(one.not_before)} to {_utc(one.not_after)}, {one.days_left} days left")
+
+
+def _endpoints(table: Table, endpoints: Sequence[EndpointReadiness]) -> None:
+    if endpoints:
+        table.add_section()
+    for number, one in enumerate(endpoints):
+        style = str(one.verdict)
+        table.add_row("" if number else "endpoints", _text(f"{one.served.endpoint}: {one.text}", style))
 
 
 def _distribution(table: Table, one: Distribution) -> None:

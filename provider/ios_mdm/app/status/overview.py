@@ -19,6 +19,7 @@ from ios_mdm.app.status.scheduled import failed_calls, is_scheduled
 from ios_mdm.app.stored_definition import existing_pair, stored_definition
 from ios_mdm.app.switch_reader import SwitchReader
 from ios_mdm.app.switch_request import made_switch_request
+from ios_mdm.core.connection.readiness import certificate_notices, endpoint_readiness
 from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import Notice, Phase, Severity
 from ios_mdm.core.pair.definition import IssueReserve, Slot, When
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ios_mdm.core.connection.readiness import EndpointReadiness
     from ios_mdm.core.pair.decision import DesiredState
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
@@ -102,6 +104,7 @@ class Overview:
         reserve: reserve certificate; None as for *main*.
         apply_at: apply time of the reserve, aware UTC; None if there is no reserve.
         notices: notices for the user.
+        endpoints: verdict about each endpoint that was checked (R48).
         distribution: coverage of the profile; None if the definition has no distribution.
         due: next change and its time, as a text.
         scheduled: whether schedules promote the reserve; None if unknown, or if no promotion is planned.
@@ -116,6 +119,7 @@ class Overview:
     reserve: Certificate | None = None
     apply_at: datetime | None = None
     notices: tuple[Notice, ...] = ()
+    endpoints: tuple[EndpointReadiness, ...] = ()
     distribution: Distribution | None = None
     due: str = ""
     scheduled: bool | None = None
@@ -180,14 +184,21 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         partial(_decision, server, aws, sources, pair, now),
     ]
     *_, failed, decided = run_concurrently(reads)
-    found = replace(found, main=public.certificate(pair.main, now), reserve=public.certificate(pair.reserve, now))
+    endpoints = tuple(endpoint_readiness(one, host=server.host, now=now) for one in pair.served)
+    found = replace(
+        found,
+        main=public.certificate(pair.main, now),
+        reserve=public.certificate(pair.reserve, now),
+        endpoints=endpoints,
+    )
     try:
         decision = cast("_Decision", decided.result())
     except IosMdmError as error:
         return replace(found, problem=str(error))
     wanted = decision.wanted
     failures = cast("Sequence[Notice]", failed.result())
-    notices = [*decision.notices, *public.notices, *decision.switch_notices, *failures]
+    notices = [*decision.notices, *certificate_notices(endpoints), *public.notices]
+    notices += [*decision.switch_notices, *failures]
     if server.distribution is not None:
         chains = [
             chain

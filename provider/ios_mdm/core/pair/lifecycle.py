@@ -122,6 +122,7 @@ def _with_guarded_certificates(
             *wanted.notices,
             *policies.guard_notices(definition, observed, wanted),
             *policies.label_notices(observed),
+            *policies.connection_notices(observed.served),
         ),
     )
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from ios_mdm.core.connection.handshake import Handshake
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import PairIdentity
 
@@ -87,11 +88,13 @@ class ServedCertificate:
         endpoint: endpoint that was checked, ``host:port``.
         sha256: fingerprint of the leaf, 64 hex digits; None if the check failed.
         problem: why the check failed; otherwise empty.
+        handshake: properties of the handshake; None if the server did not answer as a TLS server.
     """
 
     endpoint: str
     sha256: str | None
     problem: str = ""
+    handshake: Handshake | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

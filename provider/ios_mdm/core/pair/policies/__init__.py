@@ -7,6 +7,7 @@ policy whose answer is not shown to the user returns a boolean.
 from __future__ import annotations
 
 from ios_mdm.core.pair.policies.answers import Condition, Policy, all_answers, first_answer
+from ios_mdm.core.pair.policies.connection import connection_notices, finding_notices
 from ios_mdm.core.pair.policies.guard import (
     DISTRUSTS_PRESENTED,
     distrusted_certificate_kept,
@@ -77,11 +78,13 @@ __all__ = [
     "all_answers",
     "another_reserve_offered",
     "certificate_has_two_chains",
+    "connection_notices",
     "custom_reserve_offered",
     "deletion_unconfirmed",
     "distribution_missing",
     "distrusted_certificate_kept",
     "endpoint_unchecked",
+    "finding_notices",
     "first_answer",
     "gate_closed",
     "guard_notices",
