@@ -38,14 +38,26 @@ if TYPE_CHECKING:
     from ios_mdm.ports import Ledger
     from tools.devices import Fleet, Round
 
-__all__ = ["DESCRIPTORS", "PATIENCE", "SERVER", "Receiver", "SimulatedFleet", "new_profile", "simulated_fleet", "wait"]
+__all__ = [
+    "DESCRIPTORS",
+    "PATIENCE",
+    "SERVER",
+    "WEBHOOK_KEY",
+    "Receiver",
+    "SimulatedFleet",
+    "new_profile",
+    "simulated_fleet",
+    "wait",
+]
 
 SERVER: Final = "berlin"
 DESCRIPTORS: Final = 1024
 """Limit of open files of the receiver: the default of most Linux systems."""
 PATIENCE: Final = 120.0
 """Seconds after which a test fails. NanoMDM gives up an event whose connection is not made in 30 seconds."""
-_KEY: Final = "webhook-key"
+_MIN_EVENTS_PER_SECOND: Final = 20
+"""Speed of a receiver on a machine with much other load."""
+WEBHOOK_KEY: Final = "webhook-key"
 _ACKNOWLEDGED: Final = frozenset({DeviceState.ACKNOWLEDGED, DeviceState.PROVED})
 
 
@@ -95,7 +107,7 @@ class Receiver:
     def start(self) -> None:
         """Start the command, and wait until it listens."""
         key = self.folder / "key"
-        key.write_text(_KEY, encoding="ascii")
+        key.write_text(WEBHOOK_KEY, encoding="ascii")
         arguments = ["--ledger", f"sqlite:///{self.ledger}", "--hmac-key-file", str(key)]
         limited = ["sh", "-c", f'ulimit -n {self.descriptors} && exec "$@"', "sh"]
         command = [sys.executable, "-m", "ios_mdm", "receive", "--listen", f"127.0.0.1:{self.port}", *arguments]
@@ -188,7 +200,7 @@ class SimulatedFleet:
         Raises:
             TimeoutError: Acknowledgments are missing after *patience* seconds.
         """
-        wait(lambda: not self.missing(answered), "the ledger lacks acknowledgments", patience=patience)
+        wait(lambda: not self.missing(answered), "acknowledgments are missing", patience=patience)
 
 
 def new_profile(*numbers: int) -> bytes:
@@ -205,11 +217,12 @@ def simulated_fleet(
     receiver = Receiver(folder=folder, descriptors=descriptors)
     receiver.start()
     try:
-        with nanomdm_server(storage=storage, webhook_url=receiver.url, webhook_hmac_key=_KEY) as server:
+        with nanomdm_server(storage=storage, webhook_url=receiver.url, webhook_hmac_key=WEBHOOK_KEY) as server:
             made = SimulatedFleet(server=server, receiver=receiver, devices=server.fleet())
             made.devices.add(devices)
             assert made.devices.enroll().failures == {}
-            wait(lambda: len(made.ledger.enrolled_ids()) == devices, "the ledger lacks enrollments")
+            patience = PATIENCE + devices / _MIN_EVENTS_PER_SECOND
+            wait(lambda: len(made.ledger.enrolled_ids()) == devices, "enrollments are missing", patience=patience)
             yield made
     finally:
         receiver.kill()

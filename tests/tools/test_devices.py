@@ -15,6 +15,7 @@ from ios_mdm.adapters.nanomdm import NanoMdm
 from ios_mdm.core.profile import install_profile_command
 from tests.support.nanomdm_server import CERT_HEADER, NanoMdmServer, free_port, nanomdm_server
 from tools.devices import Behavior, Device, DeviceAuthority, DeviceError, Fleet
+from tools.devices import __main__ as devices_command
 from tools.services.webhook import Recorder
 from tools.toolchain import ROOT
 
@@ -256,6 +257,21 @@ def test_the_command_refuses_other_machines(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "loopback" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_enrolls_devices_and_lets_them_connect(
+    server: NanoMdmServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each round is one line."""
+    monkeypatch.setattr(devices_command, "DeviceAuthority", lambda: server.authority)
+    options = ["--count", "2", "--not-now", "1", "--silent", "1", "--rounds", "2", "--every", "0"]
+    code = devices_command.main(["--url", f"{server.url}/mdm", "--ca", str(tmp_path / "ca.pem"), *options])
+    assert code == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "4 devices are enrolled",
+        "round 1: 3 devices connected: no command",
+        "round 2: 3 devices connected: no command",
+    ]
 
 
 def test_the_command_reports_a_server_that_does_not_answer(tmp_path: Path) -> None:
