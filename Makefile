@@ -66,6 +66,7 @@ bench: bootstrap ## measure runs without pending changes, `validate`, issuing, a
 	@$(VENV) -m benchmarks.validate
 	@$(VENV) -m benchmarks.issuing
 	@$(VENV) -m benchmarks.collector
+	@$(VENV) -m benchmarks.fleet
 
 fuzz: bootstrap ## test the bundle reader with mutated files for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/bundle/fuzz
