@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
-import re
-import socket
-import ssl
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlsplit
 
+from ios_mdm.adapters.http_client import failure_text, trusting_context
 from ios_mdm.address import is_loopback
 from ios_mdm.core.enrollment import checked_enrollment_ids, without_ids
 from ios_mdm.core.text import one_line
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
-from ios_mdm.files import MIB, file_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import ssl
+    from collections.abc import Mapping, Sequence
 
     import httpx
 
@@ -30,16 +26,11 @@ CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 120.0
 """Seconds. A request for a thousand devices takes 2 s on the slowest storage, and longer with APNs pushes."""
 ATTEMPTS: Final = 3
-MAX_CA_FILE: Final = MIB
-"""Bytes. The root certificates of an operating system take a quarter of this limit."""
 MAX_URL: Final = 7168
 """Characters. By default nginx accepts a request line of 8 KiB (large_client_header_buffers of ngx_http_core_module,
 ``4 8k``), and Apache httpd one of 8190 bytes (LimitRequestLine). The rest is a margin for the method, the version and a
 path that a proxy adds."""
 
-_CERTIFICATE: Final = re.compile(
-    rb"-----BEGIN (?P<kind>(?:X509 |TRUSTED )?CERTIFICATE)-----.*?-----END (?P=kind)-----", re.DOTALL
-)
 _MAX_IDS_SHOWN: Final = 5
 _MAX_TEXT_SHOWN: Final = 300
 """Characters: three lines of a terminal."""
@@ -117,20 +108,7 @@ class NanoMdm:
         return f"{self.url.rstrip('/')}/v1/enqueue/{_quoted_text(ids)}{'' if self.push else '?nopush=1'}"
 
     def _tls(self) -> ssl.SSLContext | bool:
-        if self.ca_file is None:
-            return True
-        content = file_content(Path(self.ca_file), limit=MAX_CA_FILE, named=f"caFile {self.ca_file}")
-        # Files of roots have comments in any encoding, and `cadata` takes ASCII only. Without any data, it would trust
-        # the usual roots.
-        certificates = b"\n".join(found[0] for found in _CERTIFICATE.finditer(content))
-        # The errors of Python are not quoted, because some contain a part of the file (R39).
-        with contextlib.suppress(ssl.SSLError, ValueError):
-            if certificates:
-                return ssl.create_default_context(cadata=certificates.decode("ascii"))
-        raise DefinitionError(
-            f"caFile {self.ca_file} cannot be used: it contains no readable PEM certificate. Name a PEM file with the "
-            f"root certificate that verifies {self.url}"
-        )
+        return True if self.ca_file is None else trusting_context(self.ca_file, self.url)
 
     def _send(self, ids: Sequence[str], command: bytes) -> httpx.Response:
         """Send the request, again if the connection breaks or a proxy fails. A repetition does no harm."""
@@ -153,7 +131,8 @@ class NanoMdm:
                 return retrying(client.put, self._url(ids), content=command)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # `from None`, because the exception of httpx contains the request with the key
-            raise self._error(_explanation(error, self._excerpt([str(error)], ids))) from None
+            shown = self._excerpt([str(error)], ids)
+            raise self._error(failure_text(error, shown, url_key="the channel's url", timeouts=timeout)) from None
 
     def _error(self, problem: str) -> DeliveryError:
         return DeliveryError(f"the MDM server at {self.url} {problem}")
@@ -260,39 +239,6 @@ def _refusal(response: httpx.Response) -> str:
         return f"redirects to another URL (HTTP {response.status_code}): set the channel's url to the final URL"
     # The text of the answer is not shown, because the debug page of a proxy repeats the request with the key.
     return f"sends an answer that is not from NanoMDM (HTTP {response.status_code}): check the channel's url"
-
-
-def _explanation(error: Exception, shown: str) -> str:
-    """Return the cause of *error*, which httpx wraps several times; *shown* is its text without ids and key."""
-    import httpx
-
-    for cause in _causes(error):
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return (
-                    f"presents a TLS certificate that is not trusted ({cause.verify_message}): set caFile to a PEM "
-                    "file with its root certificate"
-                )
-            case ssl.SSLError():
-                return f"does not speak TLS ({cause.reason or 'handshake failed'}): check the channel's url"
-            case socket.gaierror():
-                return "cannot be found: its host name does not resolve"
-            case ConnectionRefusedError():
-                return "is down: connection refused"
-    match error:
-        case httpx.ConnectTimeout():
-            text = f"cannot be reached: no connection within {CONNECT_TIMEOUT:.0f} s"
-        case httpx.TimeoutException():
-            text = f"does not answer within {READ_TIMEOUT:.0f} s"
-        case _:
-            text = f"does not complete the request: {shown or type(error).__name__}"
-    return text
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _excerpt(texts: Sequence[str]) -> str:
