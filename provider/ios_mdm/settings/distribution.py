@@ -9,7 +9,14 @@ from pydantic import AfterValidator, Discriminator, Field, StrictBool, StrictStr
 from ios_mdm.core.enrollment import ENROLLMENT_ID, MAX_ENROLLMENT_ID_LENGTH
 from ios_mdm.settings.fields import ChannelUrl, Model, SecretName
 
-__all__ = ["ChannelSettings", "DevicesSettings", "DistributionSettings", "NanoMdmSettings", "ProfileSettings"]
+__all__ = [
+    "ChannelSettings",
+    "DevicesSettings",
+    "DistributionSettings",
+    "NanoMdmApiSettings",
+    "NanoMdmSettings",
+    "ProfileSettings",
+]
 
 
 class ProfileSettings(Model):
@@ -19,12 +26,17 @@ class ProfileSettings(Model):
     organization: Annotated[StrictStr, Field(min_length=1, max_length=200)] | None = None
 
 
-class NanoMdmSettings(Model):
+class NanoMdmApiSettings(Model):
     """The API of a NanoMDM server."""
 
     url: ChannelUrl
     api_key_secret: SecretName
     ca_file: StrictStr | None = None
+
+
+class NanoMdmSettings(NanoMdmApiSettings):
+    """The API of the NanoMDM server that sends the profile."""
+
     push: StrictBool = True
 
 
