@@ -6,7 +6,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -21,7 +21,7 @@ from ios_mdm.core.ledger.values import DeliveryStatus
 from ios_mdm.core.times import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
     from datetime import datetime
     from pathlib import Path
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ios_mdm.settings import ServerSettings
     from ios_mdm.wiring import Wiring
 
+    WriteMetrics: TypeAlias = Callable[[Sequence[Overview], Sequence[Watched]], None]
+
 __all__ = ["run"]
 
 _Json = dict[str, object]
@@ -41,13 +43,14 @@ MAX_THREADS = 16
 """Servers that are read in parallel. Each needs up to two connections of an AWS client, which keeps 40 open."""
 
 
-def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
+def run(*, definition: Path | None, server: str | None, as_json: bool, write_metrics: WriteMetrics | None) -> None:
     """Show the pairs, their pending changes, the devices that have the profile, and the watched certificates.
 
     Args:
         definition: path of the definition; None for the file of the selected stack.
         server: name of the only server to show, without watched certificates; None for everything.
         as_json: whether to print JSON.
+        write_metrics: called with the result; None if no metrics are written.
     """
     with exit_on_error(Exit.UNKNOWN), ThreadPoolExecutor(MAX_THREADS) as pool:
         read = read_definition(selected_stack_file(os.environ) if definition is None else definition)
@@ -65,13 +68,17 @@ def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
         if also and not as_json:
             show_watched(also)
         worst = max([*(one.level for one in found), *(one.level for one in also)])
-        if as_json:
-            answer = {
-                "servers": [_server(one) for one in found],
-                "watched": [_watch_entry(one) for one in also],
-                "severity": worst.name.lower(),
-            }
-            echo(json.dumps(answer, indent=2))
+        try:
+            if write_metrics is not None:
+                write_metrics(found, also)
+        finally:
+            if as_json:
+                answer = {
+                    "servers": [_server(one) for one in found],
+                    "watched": [_watch_entry(one) for one in also],
+                    "severity": worst.name.lower(),
+                }
+                echo(json.dumps(answer, indent=2))
         raise click.exceptions.Exit(Exit[worst.name])
 
 
