@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.watch import WatchedCertificate
 from ios_mdm.errors import DefinitionError, StoreError
 from tests.support.command_line import DEVICES, Pair, run
+from tools.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,6 +138,17 @@ def test_the_text_is_read_by_the_official_parser() -> None:
         == (NOW + timedelta(days=20, seconds=-1)).timestamp()
     )
     assert found["ios_mdm_devices", "berlin", "acknowledged"] == 2
+
+
+def test_promtool_accepts_the_text() -> None:
+    """It checks the format, and the names and units of the metrics."""
+    promtool = Toolchain.verifier("promtool")
+    if promtool is None:
+        pytest.skip("promtool is missing: run `python3 tools/bootstrap.py --only promtool`")
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=GOLDEN, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_label_is_escaped() -> None:
