@@ -17,7 +17,7 @@ from ios_mdm.app.status.coverage import Distribution
 from ios_mdm.app.status.overview import Certificate, Overview
 from ios_mdm.app.status.watched import Watched
 from ios_mdm.cli.metrics import LAST_RUN, metrics_text, metrics_writer
-from ios_mdm.core.ledger.values import DeliveryStatus, DeviceStatus
+from ios_mdm.core.ledger.values import DeviceState, DeviceStatus
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.watch import WatchedCertificate
@@ -43,10 +43,14 @@ ios_mdm_switch_armed{server="berlin"} 1.0
 # HELP ios_mdm_devices Devices of the definition by the state of the profile.
 # TYPE ios_mdm_devices gauge
 ios_mdm_devices{server="berlin",state="not-sent"} 0.0
-ios_mdm_devices{server="berlin",state="pending"} 1.0
-ios_mdm_devices{server="berlin",state="not-now"} 0.0
-ios_mdm_devices{server="berlin",state="error"} 0.0
+ios_mdm_devices{server="berlin",state="queued"} 1.0
 ios_mdm_devices{server="berlin",state="acknowledged"} 2.0
+ios_mdm_devices{server="berlin",state="proved"} 0.0
+ios_mdm_devices{server="berlin",state="not-now"} 0.0
+ios_mdm_devices{server="berlin",state="failed"} 0.0
+ios_mdm_devices{server="berlin",state="silent"} 0.0
+ios_mdm_devices{server="berlin",state="erased"} 0.0
+ios_mdm_devices{server="berlin",state="gone"} 0.0
 # HELP ios_mdm_status_severity Worst notice of the server: 0 ok, 1 warning, 2 critical, 3 unknown.
 # TYPE ios_mdm_status_severity gauge
 ios_mdm_status_severity{server="berlin"} 1.0
@@ -81,8 +85,11 @@ def certificate(days: float) -> Certificate:
 
 def distribution() -> Distribution:
     """Return the coverage of three devices."""
-    states = (DeliveryStatus.ACKNOWLEDGED, DeliveryStatus.PENDING, DeliveryStatus.ACKNOWLEDGED)
-    devices = tuple(DeviceStatus(enrollment_id=f"A-{number}", status=one) for number, one in enumerate(states))
+    states = (DeviceState.ACKNOWLEDGED, DeviceState.QUEUED, DeviceState.ACKNOWLEDGED)
+    devices = tuple(
+        DeviceStatus(enrollment_id=f"A-{number}", state=one, has_profile=one is DeviceState.ACKNOWLEDGED)
+        for number, one in enumerate(states)
+    )
     return Distribution(identifier="com.example.mdm", profile="0" * 64, devices=devices)
 
 
@@ -229,7 +236,7 @@ def test_status_writes_the_metrics(pair: Pair) -> None:
     assert found["ios_mdm_apply_timestamp_seconds", pair.name] == (NOW + timedelta(days=30)).timestamp()
     assert found["ios_mdm_switch_armed", pair.name] == 1
     assert found["ios_mdm_devices", pair.name, "acknowledged"] == 4
-    assert found["ios_mdm_devices", pair.name, "error"] == 1
+    assert found["ios_mdm_devices", pair.name, "failed"] == 1
     assert found["ios_mdm_status_severity", pair.name] == 1
     assert found[LAST_RUN, pair.name] == NOW.timestamp()
     assert found["ios_mdm_watched_severity", "gone"] == 1

@@ -10,7 +10,6 @@ from uuid import uuid4, uuid5
 
 from ios_mdm.app.devices import devices_digest
 from ios_mdm.core.ledger.registers import NEVER
-from ios_mdm.core.ledger.values import DeliveryStatus
 from ios_mdm.core.pair.guard import uncovered_versions, unoffered_versions
 from ios_mdm.core.pair.layout import (
     OWNER_TAG,
@@ -136,8 +135,7 @@ def unsent_count(ledger: Ledger, server: str, digest: str | None, enrollment_ids
     publication = ledger.publication(server)
     if publication is None or publication.digest != digest:
         return 0
-    devices = ledger.coverage(server=server, profile=publication.digest, enrollment_ids=enrollment_ids).devices
-    return sum(one.status is DeliveryStatus.NOT_SENT for one in devices)
+    return len(ledger.waiting(server, publication.revision, enrollment_ids=enrollment_ids))
 
 
 def is_recorded(secret: str, found: SecretDescription, trusted: Sequence[int] | None, now: datetime) -> bool:
@@ -453,10 +451,10 @@ class Distributor:
         """
         if self._ledger is None:
             return dict.fromkeys(delivery.enrollment_ids, NEVER)
-        coverage = self._ledger.coverage(
-            server=delivery.server, profile=delivery.digest, enrollment_ids=delivery.enrollment_ids
-        )
-        return {one.enrollment_id: one.epoch for one in coverage.devices if one.status is DeliveryStatus.NOT_SENT}
+        publication = self._ledger.publication(delivery.server)
+        is_published = publication is not None and publication.profile == delivery.profile
+        revision = publication.revision if publication is not None and is_published else None
+        return self._ledger.waiting(delivery.server, revision, enrollment_ids=delivery.enrollment_ids)
 
     def _publication(self, delivery: Delivery) -> Publication | None:
         """Record in the ledger that devices are sent this profile; None without a ledger."""

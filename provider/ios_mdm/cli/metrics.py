@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from ios_mdm.cli.exits import Exit
-from ios_mdm.core.ledger.values import DeliveryStatus
+from ios_mdm.core.ledger.values import DeviceState
 from ios_mdm.errors import DefinitionError
 from ios_mdm.files import MIB, file_content
 
@@ -112,7 +112,7 @@ def _server_families(overviews: Sequence[Overview], last_runs: Mapping[str, floa
             apply.add_metric((name,), one.apply_at.timestamp())
         if one.scheduled is not None:
             armed.add_metric((name,), int(one.scheduled))
-        for state in DeliveryStatus:
+        for state in DeviceState:
             count = None if one.distribution is None else one.distribution.count(state)
             if count is not None:
                 devices.add_metric((name, str(state)), count)
