@@ -67,7 +67,7 @@ def test_nanomdm_reports_topic_and_expiry(server: Answering) -> None:
     [
         "retrieve push cert: sql: no rows in result set",
         "retrieve push cert: key not found: topic.cert",
-        "retrieve push cert: open db/topic.pem: no such file or directory",
+        f"retrieve push cert: open db/{TOPIC}.pem: no such file or directory",
     ],
 )
 def test_a_topic_that_nanomdm_does_not_have_is_no_certificate(server: Answering, error: str) -> None:
@@ -99,6 +99,7 @@ def test_a_wrong_api_key_is_named() -> None:
         (405, {"error": "method not allowed"}, "does not report its push certificate"),
         (502, {}, "not from NanoMDM (HTTP 502)"),
         (500, {"error": "connection to database failed"}, "connection to database failed"),
+        (500, {"error": "dial unix /run/db.sock: connect: no such file or directory"}, "check its log and its storage"),
     ],
 )
 def test_another_answer_is_an_error_that_says_what_to_do(

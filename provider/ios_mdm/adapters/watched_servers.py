@@ -27,7 +27,7 @@ READ_TIMEOUT: Final = 20.0
 _MAX_SHOWN: Final = 300
 _OK: Final = 200
 _UPLOAD_REFUSED: Final = frozenset({400, 405})
-_ABSENT: Final = ("no rows in result set", "key not found", "no such file")
+_ABSENT: Final = ("no rows in result set", "key not found", "{topic}.pem: no such file or directory")
 """Texts of NanoMDM's storages for a topic without a certificate: mysql and pgsql, kv and inmem, file."""
 
 
@@ -60,7 +60,7 @@ class HttpWatchedServers:
         problem = one_line(keyless(str(answer.get("error") or "")), limit=_MAX_SHOWN)
         if status == _OK and not problem:
             return _push_certificate(answer, name)
-        if any(text in problem for text in _ABSENT):
+        if any(text.format(topic=topic) in problem for text in _ABSENT):
             return None
         if problem and status in _UPLOAD_REFUSED:
             raise WatchError(
