@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,10 @@ ios_mdm_devices{server="berlin",state="not-now"} 0.0
 ios_mdm_devices{server="berlin",state="failed"} 0.0
 ios_mdm_devices{server="berlin",state="silent"} 0.0
 ios_mdm_devices{server="berlin",state="erased"} 0.0
-ios_mdm_devices{server="berlin",state="gone"} 0.0
+ios_mdm_devices{server="berlin",state="gone"} 1.0
+# HELP ios_mdm_devices_without_profile Devices that lose their connection when the reserve becomes main.
+# TYPE ios_mdm_devices_without_profile gauge
+ios_mdm_devices_without_profile{server="berlin"} 1.0
 # HELP ios_mdm_status_severity Worst notice of the server: 0 ok, 1 warning, 2 critical, 3 unknown.
 # TYPE ios_mdm_status_severity gauge
 ios_mdm_status_severity{server="berlin"} 1.0
@@ -84,8 +88,8 @@ def certificate(days: float) -> Certificate:
 
 
 def distribution() -> Distribution:
-    """Return the coverage of three devices."""
-    states = (DeviceState.ACKNOWLEDGED, DeviceState.QUEUED, DeviceState.ACKNOWLEDGED)
+    """Return the coverage of four devices, one of which checked out."""
+    states = (DeviceState.ACKNOWLEDGED, DeviceState.QUEUED, DeviceState.ACKNOWLEDGED, DeviceState.GONE)
     devices = tuple(
         DeviceStatus(enrollment_id=f"A-{number}", state=one, has_profile=one is DeviceState.ACKNOWLEDGED)
         for number, one in enumerate(states)
@@ -156,6 +160,16 @@ def test_promtool_accepts_the_text() -> None:
         [promtool, "check", "metrics"], input=GOLDEN, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_acknowledgement_is_no_proof() -> None:
+    """If devices are asked for proof, an acknowledged profile does not count as installed."""  # R44
+    devices = tuple(
+        DeviceStatus(enrollment_id=f"A-{number}", state=state, has_profile=state is DeviceState.PROVED)
+        for number, state in enumerate((DeviceState.ACKNOWLEDGED, DeviceState.PROVED))
+    )
+    found = values(metrics_text([replace(BERLIN, distribution=replace(distribution(), devices=devices))], []).decode())
+    assert found["ios_mdm_devices_without_profile", "berlin"] == 1
 
 
 def test_a_label_is_escaped() -> None:
@@ -237,6 +251,7 @@ def test_status_writes_the_metrics(pair: Pair) -> None:
     assert found["ios_mdm_switch_armed", pair.name] == 1
     assert found["ios_mdm_devices", pair.name, "acknowledged"] == 4
     assert found["ios_mdm_devices", pair.name, "failed"] == 1
+    assert found["ios_mdm_devices_without_profile", pair.name] == 1
     assert found["ios_mdm_status_severity", pair.name] == 1
     assert found[LAST_RUN, pair.name] == NOW.timestamp()
     assert found["ios_mdm_watched_severity", "gone"] == 1

@@ -97,6 +97,11 @@ def _server_families(overviews: Sequence[Overview], last_runs: Mapping[str, floa
     devices = GaugeMetricFamily(
         "ios_mdm_devices", "Devices of the definition by the state of the profile.", labels=("server", "state")
     )
+    missing = GaugeMetricFamily(
+        "ios_mdm_devices_without_profile",
+        "Devices that lose their connection when the reserve becomes main.",
+        labels=("server",),
+    )
     severity = GaugeMetricFamily(
         "ios_mdm_status_severity",
         "Worst notice of the server: 0 ok, 1 warning, 2 critical, 3 unknown.",
@@ -116,11 +121,16 @@ def _server_families(overviews: Sequence[Overview], last_runs: Mapping[str, floa
             count = None if one.distribution is None else one.distribution.count(state)
             if count is not None:
                 devices.add_metric((name, str(state)), count)
+        if one.distribution is not None and one.distribution.devices is not None:
+            # A device that checked out has no connection to lose.
+            missing.add_metric(
+                (name,), sum(device.state is not DeviceState.GONE for device in one.distribution.missing)
+            )
         severity.add_metric((name,), _severity(one.level))
         read_at = one.now.timestamp() if one.problem is None else last_runs.get(name)
         if read_at is not None:
             last_run.add_metric((name,), read_at)
-    return expiry, apply, armed, devices, severity, last_run
+    return expiry, apply, armed, devices, missing, severity, last_run
 
 
 def _watched_families(also: Sequence[Watched]) -> Iterable[Metric]:
