@@ -272,6 +272,17 @@ def test_a_server_that_cannot_be_read_is_in_the_metrics(pair: Pair, monkeypatch:
     assert found == {("ios_mdm_status_severity", pair.name): 3.0, (LAST_RUN, pair.name): NOW.timestamp()}
 
 
+def test_an_unreadable_definition_leaves_the_file_as_it_is(pair: Pair) -> None:
+    """The time of the last run then becomes too old, which an alert reports."""
+    pair.make(distributed=False)
+    file = pair.folder / "ios_mdm.prom"
+    assert pair.status("--metrics", str(file)).code == 0
+    before = file.read_bytes()
+    pair.file.write_text("servers: [", encoding="utf-8")
+    assert pair.status("--metrics", str(file), days=2).code == 3
+    assert file.read_bytes() == before
+
+
 def test_an_unwritable_file_hides_no_output(pair: Pair) -> None:
     """The JSON is printed before the error."""
     pair.make(distributed=False)
