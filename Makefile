@@ -4,7 +4,7 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx verifiers test test-long test-all coverage smoke-aws smoke-aws-clean bench fuzz lint format lock clean
+.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx promtool verifiers test test-long test-all coverage smoke-aws smoke-aws-clean bench fuzz lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -34,10 +34,13 @@ rehearse: bootstrap nginx ## run two cycles of a pair with the real engine, MDM 
 nginx:
 	@$(PYTHON) tools/bootstrap.py --only nginx
 
+promtool:
+	@$(PYTHON) tools/bootstrap.py --only promtool
+
 verifiers:
 	@$(PYTHON) tools/bootstrap.py --only verifiers
 
-test: bootstrap nginx verifiers lint ## check the code and run all tests
+test: bootstrap nginx promtool verifiers lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto --dist worksteal
 

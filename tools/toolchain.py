@@ -95,7 +95,7 @@ class Toolchain:
 
     @staticmethod
     def verifier(command: str, manifest: Path = MANIFEST) -> Path | None:
-        """Return the path of a command of GnuTLS or NSS, or None if the manifest has none."""
+        """Return the path of an optional command, such as certtool or promtool, or None if the manifest has none."""
         try:
             found = json.loads(manifest.read_text(encoding="utf-8")).get(command, "")
         except FileNotFoundError:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.pair.observed import ServedCertificate
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.secret import SecretDescription
+    from ios_mdm.core.watch import WatchedCertificate
     from ios_mdm.core.x509.values import Credential
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "SecretBytes",
     "SecretStore",
     "SecretValues",
+    "WatchedServers",
 ]
 
 
@@ -360,6 +362,23 @@ class Ledger(Protocol):
         Returns:
             Number of these devices.
         """
+
+
+class WatchedServers(Protocol):
+    """The servers that have watched certificates. Every failure is a ``WatchError``, or a ``DefinitionError``."""
+
+    def push_certificate(self, url: str, *, api_key: str, topic: str, ca_file: str | None) -> WatchedCertificate | None:
+        """Return the push certificate that a NanoMDM server has for a topic, or None if it has none.
+
+        Args:
+            url: base URL of the API, without ``/v1``.
+            api_key: API key.
+            topic: APNs topic.
+            ca_file: PEM file with the trusted root certificates; None for those of the system.
+        """
+
+    def ca_certificates(self, url: str, *, ca_file: str | None) -> bytes:
+        """Return the CA certificates of a SCEP server, in DER or PKCS #7."""
 
 
 class HttpHandler(Protocol):

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.reconcile import Reconciler
     from ios_mdm.app.recorded_offers import RecordedOffers
     from ios_mdm.app.status.overview import Sources
+    from ios_mdm.app.status.watched import WatchSources
     from ios_mdm.app.switch_mover import SwitchMover
     from ios_mdm.app.switching import SwitchService
     from ios_mdm.core.bundle import SealedReader
@@ -424,6 +425,13 @@ class Wiring:
             clock=self.clock(),
             ledger=self.ledger,
         )
+
+    def watch_sources(self, region: str | None) -> WatchSources:
+        """Return the sources of watched certificates."""
+        from ios_mdm.adapters.watched_servers import HttpWatchedServers
+        from ios_mdm.app.status.watched import WatchSources
+
+        return WatchSources(servers=HttpWatchedServers(), secrets=self.values(region), clock=self.clock())
 
     def consumer(
         self, secret: str, directory: Path, command: Sequence[str], region: str | None, *, combined: bool = False

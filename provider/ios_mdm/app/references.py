@@ -14,7 +14,7 @@ from ios_mdm.errors import DefinitionError
 if TYPE_CHECKING:
     from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.ports import DescribedSecrets, SecretBytes
-    from ios_mdm.settings import NanoMdmSettings
+    from ios_mdm.settings import NanoMdmApiSettings
 
 __all__ = ["api_key", "check_api_key", "password", "secret_value", "url_refusal"]
 
@@ -46,22 +46,27 @@ def password(secrets: SecretBytes, name: str, where: str) -> str:
     return password_text(value)
 
 
-def check_api_key(secrets: DescribedSecrets, channel: NanoMdmSettings) -> SecretDescription:
+def check_api_key(secrets: DescribedSecrets, channel: NanoMdmApiSettings, where: str = _API_KEY) -> SecretDescription:
     """Check that the secret with the API key is for the channel's URL, and return it without reading its value.
+
+    Args:
+        secrets: reads secrets.
+        channel: settings of the MDM server's API.
+        where: path of the key that refers to the secret, for messages.
 
     Raises:
         DefinitionError: The secret does not exist, is the secret of a pair, or is for another URL.
         StoreError: AWS refuses.
     """
-    found = _description(secrets, channel.api_key_secret, _API_KEY)
+    found = _description(secrets, channel.api_key_secret, where)
     refused = url_refusal(channel.url, found.tags.get(URL_TAG), channel.api_key_secret)
     if refused is not None:
-        raise DefinitionError(f"{_API_KEY}: {refused}")
+        raise DefinitionError(f"{where}: {refused}")
     return found
 
 
-def api_key(secrets: SecretBytes, channel: NanoMdmSettings) -> str:
-    """Return the API key for the channel's URL.
+def api_key(secrets: SecretBytes, channel: NanoMdmApiSettings, where: str = _API_KEY) -> str:
+    """Return the API key for the channel's URL. The arguments are those of :func:`check_api_key`.
 
     Raises:
         DefinitionError: An error of :func:`check_api_key`, or the value cannot be an API key. The message does not
@@ -69,10 +74,10 @@ def api_key(secrets: SecretBytes, channel: NanoMdmSettings) -> str:
         StoreError: AWS refuses.
     """
     name = channel.api_key_secret
-    value = _value(secrets, check_api_key(secrets, channel), name, _API_KEY)
-    text = _text(value, name, _API_KEY).strip()
+    value = _value(secrets, check_api_key(secrets, channel, where), name, where)
+    text = _text(value, name, where).strip()
     if not text:
-        raise DefinitionError(f"{_API_KEY}: the secret {name} is empty: store the MDM server's API key in it")
+        raise DefinitionError(f"{where}: the secret {name} is empty: store the MDM server's API key in it")
     return text
 
 

@@ -6,28 +6,35 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from ios_mdm import wiring
 from ios_mdm.app.status.overview import overview
+from ios_mdm.app.status.watched import watch_status
 from ios_mdm.cli.definition_file import read_definition, selected_stack_file
 from ios_mdm.cli.exits import Exit, exit_on_error, print_error
 from ios_mdm.cli.output import echo
-from ios_mdm.cli.table import show
+from ios_mdm.cli.table import show, show_watched
 from ios_mdm.core.ledger.values import DeviceState
 from ios_mdm.core.times import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
     from pathlib import Path
 
     from ios_mdm.app.status.coverage import Distribution
     from ios_mdm.app.status.overview import Certificate, Overview
+    from ios_mdm.app.status.watched import Watched
+    from ios_mdm.cli.definition_file import Definition
     from ios_mdm.core.connection.readiness import EndpointReadiness
     from ios_mdm.settings import ServerSettings
+    from ios_mdm.wiring import Wiring
+
+    WriteMetrics: TypeAlias = Callable[[Sequence[Overview], Sequence[Watched]], None]
 
 __all__ = ["run"]
 
@@ -37,28 +44,55 @@ MAX_THREADS = 16
 """Servers that are read in parallel. Each needs up to two connections of an AWS client, which keeps 40 open."""
 
 
-def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
-    """Show the pairs, their pending changes, and the devices that have the profile. Writes nothing."""
-    with exit_on_error(Exit.UNKNOWN):
+def run(*, definition: Path | None, server: str | None, as_json: bool, write_metrics: WriteMetrics | None) -> None:
+    """Show the pairs, their pending changes, the devices that have the profile, and the watched certificates.
+
+    Args:
+        definition: path of the definition; None for the file of the selected stack.
+        server: name of the only server to show, without watched certificates; None for everything.
+        as_json: whether to print JSON.
+        write_metrics: called with the result; None if no metrics are written.
+    """
+    with exit_on_error(Exit.UNKNOWN), ThreadPoolExecutor(MAX_THREADS) as pool:
+        read = read_definition(selected_stack_file(os.environ) if definition is None else definition)
+        here = replace(wiring.process_wiring(), base=read.base)
+        reading = [] if server is not None else _started_watches(read, here, pool)
         found: list[Overview] = []
         # The output of a server is written during the reads for the next servers.
-        for one in _overviews(definition, server):
+        for one in _overviews(read, here, server):
             found.append(one)
             if one.problem is not None:
                 print_error(f"server {one.name}: {one.problem}")
             if not as_json:
                 show(one)
-        worst = max(one.level for one in found)
-        if as_json:
-            answer = {"servers": [_server(one) for one in found], "severity": worst.name.lower()}
-            echo(json.dumps(answer, indent=2))
+        also = [future.result() for future in reading]
+        if also and not as_json:
+            show_watched(also)
+        worst = max([*(one.level for one in found), *(one.level for one in also)])
+        try:
+            if write_metrics is not None:
+                write_metrics(found, also)
+        finally:
+            if as_json:
+                answer = {
+                    "servers": [_server(one) for one in found],
+                    "watched": [_watch_entry(one) for one in also],
+                    "severity": worst.name.lower(),
+                }
+                echo(json.dumps(answer, indent=2))
         raise click.exceptions.Exit(Exit[worst.name])
 
 
-def _overviews(file: Path | None, name: str | None) -> Iterator[Overview]:
-    definition = read_definition(selected_stack_file(os.environ) if file is None else file)
-    aws, here = definition.settings.aws, replace(wiring.process_wiring(), base=definition.base)
-    servers = definition.servers(name)
+def _started_watches(definition: Definition, here: Wiring, pool: ThreadPoolExecutor) -> Sequence[Future[Watched]]:
+    """Start to read the watched certificates, if there are any."""
+    if not definition.settings.watch:
+        return []
+    sources = here.watch_sources(definition.settings.aws.region)
+    return [pool.submit(watch_status, one, sources, base=here.base) for one in definition.settings.watch]
+
+
+def _overviews(definition: Definition, here: Wiring, name: str | None) -> Iterator[Overview]:
+    aws, servers = definition.settings.aws, definition.servers(name)
 
     def gathered(server: ServerSettings) -> Overview:
         # status writes nothing, so each response about a server is requested only once.
@@ -117,6 +151,21 @@ def _endpoint(one: EndpointReadiness) -> _Json:
             }
             for finding in one.findings
         ],
+    }
+
+
+def _watch_entry(one: Watched) -> _Json:
+    certificate = one.certificate
+    return {
+        "name": one.name,
+        "source": one.source,
+        "subject": None if certificate is None else certificate.subject,
+        "sha256": None if certificate is None else certificate.sha256,
+        "topic": None if certificate is None else certificate.topic,
+        "notAfter": _time_text(None if certificate is None else certificate.not_after),
+        "daysLeft": one.days_left,
+        "severity": one.level.name.lower(),
+        "notices": [_notice(str(notice.severity), notice.reason, notice.message, notice.due) for notice in one.notices],
     }
 
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.status.coverage import Distribution
     from ios_mdm.app.status.overview import Certificate, Overview
+    from ios_mdm.app.status.watched import Watched
     from ios_mdm.core.connection.readiness import EndpointReadiness
 
-__all__ = ["show"]
+__all__ = ["show", "show_watched"]
 
 _WIDTH = 120
 """Columns if stdout is not a terminal. Wrapped lines in a log are hard to search."""
@@ -37,10 +38,36 @@ _STYLES = {
 
 def show(overview: Overview) -> None:
     """Print the table of a server to stdout."""
+    _print(_table(overview))
+
+
+def show_watched(found: Sequence[Watched]) -> None:
+    """Print the table of the watched certificates to stdout."""
+    level = max(one.level for one in found).name.lower()
+    table = Table(
+        title=Text.assemble("also watched: ", (level, _STYLES[level])), title_justify="left", show_header=False
+    )
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for one in found:
+        table.add_section()
+        table.add_row(one.name, _text(one.source))
+        if one.certificate is not None:
+            if one.certificate.subject is not None:
+                table.add_row("  subject", _text(one.certificate.subject))
+            if one.certificate.topic is not None:
+                table.add_row("  topic", _text(one.certificate.topic))
+            table.add_row("  valid", f"to {_utc(one.certificate.not_after)}, {one.days_left} days left")
+        for notice in one.notices:
+            table.add_row(_text(f"  {notice.severity}", str(notice.severity)), _text(notice_text(notice, one.now)))
+    _print(table)
+
+
+def _print(table: Table) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH)
-    console.print(_table(overview))
+    console.print(table)
 
 
 def _table(overview: Overview) -> Table:

@@ -15,6 +15,7 @@ __all__ = [
     "ChannelSettings",
     "DevicesSettings",
     "DistributionSettings",
+    "NanoMdmApiSettings",
     "NanoMdmSettings",
     "ProfileSettings",
     "ProofSettings",
@@ -28,12 +29,17 @@ class ProfileSettings(Model):
     organization: Annotated[StrictStr, Field(min_length=1, max_length=200)] | None = None
 
 
-class NanoMdmSettings(Model):
+class NanoMdmApiSettings(Model):
     """The API of a NanoMDM server."""
 
     url: ChannelUrl
     api_key_secret: SecretName
     ca_file: StrictStr | None = None
+
+
+class NanoMdmSettings(NanoMdmApiSettings):
+    """The API of the NanoMDM server that sends the profile."""
+
     push: StrictBool = True
 
 

@@ -22,6 +22,7 @@ from ios_mdm.settings.certificates import (
 )
 from ios_mdm.settings.distribution import DistributionSettings
 from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model, Name, PairId, SecretArn
+from ios_mdm.settings.watch import WatchSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -144,10 +145,11 @@ class ServerSettings(Model):
 
 
 class StackSettings(Model):
-    """Configuration of a stack: ``ios-mdm:aws`` and ``ios-mdm:servers``."""
+    """Configuration of a stack: ``ios-mdm:aws``, ``ios-mdm:servers`` and ``ios-mdm:watch``."""
 
     aws: AwsSettings = Field(default_factory=AwsSettings)
     servers: Annotated[list[ServerSettings], Field(min_length=1)]
+    watch: list[WatchSettings] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -166,12 +168,7 @@ class StackSettings(Model):
                     f"server {server.name!r}: promotion.minimumCoverage needs the ledger, which records the devices "
                     "that have the reserve: add distribution.ledger"
                 )
-            for key, secret in server.secret_references:
-                if is_under(secret, self.aws.secret_prefix):  # R39
-                    raise ValueError(
-                        f"server {server.name!r}: {key} names a secret under {self.aws.secret_prefix}/, which is "
-                        "reserved for the private keys of pairs: use a secret with another name"
-                    )
+            self._check_references(f"server {server.name!r}", server.secret_references)
         shared = _duplicates(filter(None, map(profile_identifier, self.servers)))
         if shared:
             raise ValueError(
@@ -180,12 +177,30 @@ class StackSettings(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _unique_watches(self) -> Self:
+        twice = _duplicates(one.name for one in self.watch)
+        if twice:
+            raise ValueError(f"watch: the name {twice[0]!r} is used twice: choose a unique name for each certificate")
+        for one in self.watch:
+            self._check_references(f"watch {one.name!r}", one.secret_references)
+        return self
+
+    def _check_references(self, owner: str, references: Iterable[tuple[str, str]]) -> None:
+        for key, secret in references:
+            if is_under(secret, self.aws.secret_prefix):  # R39
+                raise ValueError(
+                    f"{owner}: {key} names a secret under {self.aws.secret_prefix}/, which is reserved for the private "
+                    "keys of pairs: use a secret with another name"
+                )
+
 
 class FolderStackSettings(Model):
-    """Configuration of a stack with its servers in a folder: ``ios-mdm:aws`` and ``ios-mdm:serversDirectory``."""
+    """Configuration of a stack with its servers in a folder: ``ios-mdm:serversDirectory`` instead of the servers."""
 
     aws: AwsSettings = Field(default_factory=AwsSettings)
     servers_directory: Annotated[StrictStr, Field(min_length=1)]
+    watch: list[WatchSettings] = Field(default_factory=list)
 
 
 def profile_identifier(server: ServerSettings) -> str | None:

@@ -40,8 +40,9 @@ from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
 from ios_mdm.parallel import run_concurrently
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+    from typing import Self
 
     from ios_mdm.core.connection.readiness import EndpointReadiness
     from ios_mdm.core.pair.decision import DesiredState
@@ -65,6 +66,14 @@ class Level(IntEnum):
     WARNING = 1
     UNKNOWN = 2
     CRITICAL = 3
+
+    @classmethod
+    def of(cls, notices: Iterable[Notice]) -> Self:
+        """Return the worst level of these notices."""
+        return max((cls[_LEVELS[notice.severity]] for notice in notices), default=cls["OK"])
+
+
+_LEVELS = {Severity.CRITICAL: "CRITICAL", Severity.WARNING: "WARNING", Severity.NOTICE: "OK"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +137,7 @@ class Overview:
     @property
     def level(self) -> Level:
         """The worst level of the notices and the problem."""
-        levels = {Severity.CRITICAL: Level.CRITICAL, Severity.WARNING: Level.WARNING, Severity.NOTICE: Level.OK}
-        found = [levels[notice.severity] for notice in self.notices]
-        return max([*found, Level.OK if self.problem is None else Level.UNKNOWN])
+        return max(Level.of(self.notices), Level.OK if self.problem is None else Level.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
