@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from ios_mdm.adapters.clock import SystemClock
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.nanomdm import NanoMdm
-from ios_mdm.app.delivery import Delivery, Distributor
+from ios_mdm.app.delivery.distributor import Delivery, Distributor
 from ios_mdm.core.ledger.registers import NEVER
 from ios_mdm.core.ledger.state import device_status
 from ios_mdm.core.ledger.values import DeviceState, StatePolicy

@@ -82,8 +82,10 @@ class MdmServer:
             wait: waits a number of seconds; returns True without delay if the process stops.
         """
         settings = self.definition.settings
+        distributions = {one.name: one.distribution for one in self.definition.servers(None)}
+        proving = [name for name, one in distributions.items() if one is not None and one.proof is not None]
         return self._wiring(wired).newcomers(
-            self.distribution, settings.aws.region, ledger, servers_with_proof=(), wait=wait
+            self.distribution, settings.aws.region, ledger, servers_with_proof=proving, wait=wait
         )
 
     def move_switches(self, wired: Wiring) -> None:

@@ -60,6 +60,7 @@ class FakeChannel:
     on_enqueue: Callable[[Sequence[str]], None] = lambda _ids: None
     commands: list[tuple[str, str, tuple[str, ...], bytes | None]] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
+    closed: int = 0
 
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return all devices in one batch."""
@@ -78,6 +79,10 @@ class FakeChannel:
         if kind == "InstallProfile":
             self.on_enqueue(enrollment_ids)
         return ()
+
+    def close(self) -> None:
+        """Count the closed connections."""
+        self.closed += 1
 
     @property
     def profiles(self) -> list[tuple[tuple[str, ...], bytes | None]]:

@@ -156,13 +156,19 @@ class Newcomers:
             try:
                 return call(self._connection())
             except (BatchTooLargeError, DefinitionError):
-                self._channel = None
+                self.close()
                 raise
             except IosMdmError:
-                self._channel = None
+                self.close()
                 if self._wait(delay):
                     raise
         return call(self._connection())
+
+    def close(self) -> None:
+        """Close the connection to the MDM server. A later call opens another one, and reads the API key again."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
 
     def _connection(self) -> MdmChannel:
         if self._channel is None:
