@@ -145,18 +145,15 @@ class SimulatedFleet:
         server: the MDM server.
         receiver: the receiver of its events.
         devices: the devices. Those of the scenario are enrolled.
+        ledger: the ledger of the receiver.
         profile: the profile that the scenario sends. Tests may replace it.
     """
 
     server: NanoMdmServer
     receiver: Receiver
     devices: Fleet
+    ledger: Ledger
     profile: bytes = field(default_factory=lambda: new_profile(1, 2), repr=False)
-
-    @property
-    def ledger(self) -> Ledger:
-        """The ledger of the receiver."""
-        return SqliteLedger(self.receiver.ledger)
 
     def deliver(self, udids: Sequence[str] | None = None) -> int:
         """Send the profile to devices (default: all), as `pulumi up` does; return the number of these devices."""
@@ -165,8 +162,13 @@ class SimulatedFleet:
         ids = sorted(self.devices.devices) if udids is None else udids
         return distributor.distribute(Delivery(server=SERVER, profile=self.profile, enrollment_ids=ids))
 
-    def states(self, *, is_proof_configured: bool = False, silent_before: int = NEVER) -> dict[str, DeviceState]:
-        """Return the state of the profile on each device, according to the ledger.
+    def states(self, policy: StatePolicy | None = None) -> dict[str, DeviceState]:
+        """Return the state of each device, according to the ledger and a policy (default: that of `policy`)."""
+        records = self.ledger.devices(SERVER, enrollment_ids=list(self.devices.devices))
+        return {one.enrollment_id: device_status(one, policy or self.policy()).state for one in records}
+
+    def policy(self, *, is_proof_configured: bool = False, silent_before: int = NEVER) -> StatePolicy:
+        """Return the policy for the profile, as ``status`` computes it.
 
         Args:
             is_proof_configured: whether the definition requires lists of certificates.
@@ -174,14 +176,12 @@ class SimulatedFleet:
         """
         publication = self.ledger.publication(SERVER)
         is_published = publication is not None and publication.profile == self.profile
-        policy = StatePolicy(
+        return StatePolicy(
             revision=publication.revision if publication is not None and is_published else None,
             certificates=certificate_digests(self.profile),
             is_proof_configured=is_proof_configured,
             silent_before=silent_before,
         )
-        records = self.ledger.devices(SERVER, enrollment_ids=list(self.devices.devices))
-        return {one.enrollment_id: device_status(one, policy).state for one in records}
 
     def acknowledged_ids(self) -> set[str]:
         """Return the devices that have acknowledged the profile, according to the ledger."""
@@ -189,10 +189,7 @@ class SimulatedFleet:
 
     def missing(self, answered: Round) -> set[str]:
         """Return the devices whose acknowledgment NanoMDM accepted, and which the ledger does not have."""
-        accepted = {
-            udid for udid, answers in answered.answers.items() if any(status == "Acknowledged" for _, status in answers)
-        }
-        return accepted - self.acknowledged_ids()
+        return _accepted_ids(answered) - self.acknowledged_ids()
 
     def wait_for(self, answered: Round, *, patience: float = PATIENCE) -> None:
         """Wait until the ledger has all acknowledgments that NanoMDM accepted.
@@ -200,7 +197,24 @@ class SimulatedFleet:
         Raises:
             TimeoutError: Acknowledgments are missing after *patience* seconds.
         """
-        wait(lambda: not self.missing(answered), "acknowledgments are missing", patience=patience)
+        count = len(_accepted_ids(answered))
+        # The count is one query, and does not slow the receiver as the records of thousands of devices do.
+        wait(
+            lambda: self._acknowledged_count() >= count and not self.missing(answered),
+            "acknowledgments are missing",
+            patience=patience,
+        )
+
+    def _acknowledged_count(self) -> int:
+        counts = self.ledger.counts(SERVER, self.policy())
+        return sum(counts[one] for one in _ACKNOWLEDGED)
+
+
+def _accepted_ids(answered: Round) -> set[str]:
+    """Return the devices whose acknowledgment the MDM server accepted."""
+    return {
+        udid for udid, answers in answered.answers.items() if any(status == "Acknowledged" for _, status in answers)
+    }
 
 
 def new_profile(*numbers: int) -> bytes:
@@ -218,7 +232,8 @@ def simulated_fleet(
     receiver.start()
     try:
         with nanomdm_server(storage=storage, webhook_url=receiver.url, webhook_hmac_key=WEBHOOK_KEY) as server:
-            made = SimulatedFleet(server=server, receiver=receiver, devices=server.fleet())
+            ledger = SqliteLedger(receiver.ledger)
+            made = SimulatedFleet(server=server, receiver=receiver, devices=server.fleet(), ledger=ledger)
             made.devices.add(devices)
             assert made.devices.enroll().failures == {}
             patience = PATIENCE + devices / _MIN_EVENTS_PER_SECOND
