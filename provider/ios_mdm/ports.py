@@ -213,6 +213,9 @@ class MdmChannel(Protocol):
             DefinitionError: An id is not a valid enrollment id.
         """
 
+    def close(self) -> None:
+        """Close the connections to the server."""
+
 
 class Ledger(Protocol):
     """The record of the profiles that were sent to devices, of their answers, and of the certificates that they have.

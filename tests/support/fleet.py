@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.delivery import DeliveryRequest, DeliveryService, ProfileContent, is_recorded
+from ios_mdm.app.delivery.content import ProfileContent
+from ios_mdm.app.delivery.secret_record import is_recorded
+from ios_mdm.app.delivery.service import DeliveryRequest, DeliveryService
 from ios_mdm.core.pair.observed import ServedCertificate
 from tests.support.pairs import NOW, SECRET, World
 
@@ -46,6 +48,9 @@ class Channel:
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return one batch."""
         return [enrollment_ids]
+
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept a command, and record the labels."""

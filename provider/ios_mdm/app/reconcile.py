@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.delivery import DeliveryRequest, ProfileContent
+from ios_mdm.app.delivery.content import ProfileContent
+from ios_mdm.app.delivery.service import DeliveryRequest
 from ios_mdm.app.pair.identity import check_pair_owner
 from ios_mdm.app.switch_request import switch_request
 from ios_mdm.core.pair.home import Home, profile_identifier
@@ -21,7 +22,8 @@ from ios_mdm.errors import OwnershipError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ios_mdm.app.delivery import Delivery, DeliveryService
+    from ios_mdm.app.delivery.distributor import Delivery
+    from ios_mdm.app.delivery.service import DeliveryService
     from ios_mdm.app.pair.service import PairService
     from ios_mdm.app.pair.values import PairRequest, PairResult, PairView
     from ios_mdm.app.switch_request import SwitchRequest

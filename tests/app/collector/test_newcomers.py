@@ -79,6 +79,9 @@ class FakeChannel:
             self.on_enqueue(enrollment_ids)
         return ()
 
+    def close(self) -> None:
+        """Do nothing."""
+
     @property
     def profiles(self) -> list[tuple[tuple[str, ...], bytes | None]]:
         """Devices and profile of each accepted InstallProfile."""
