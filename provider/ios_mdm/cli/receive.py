@@ -95,6 +95,8 @@ def _receive(options: Options) -> None:
     stop = threading.Event()
     newcomers = None if mdm_server is None else mdm_server.newcomers(wired, ledger, stop.wait)
     with contextlib.ExitStack() as stack:
+        if newcomers is not None:
+            stack.callback(newcomers.close)
         background = None if newcomers is None else stack.enter_context(Background(newcomers.send))
         on_begun = None if background is None else background.add
         collector = wired.collector(ledger, hmac_key=key, hosts=options.hosts, on_begun=on_begun)

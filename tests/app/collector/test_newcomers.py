@@ -60,6 +60,7 @@ class FakeChannel:
     on_enqueue: Callable[[Sequence[str]], None] = lambda _ids: None
     commands: list[tuple[str, str, tuple[str, ...], bytes | None]] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
+    closed: int = 0
 
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return all devices in one batch."""
@@ -80,7 +81,8 @@ class FakeChannel:
         return ()
 
     def close(self) -> None:
-        """Do nothing."""
+        """Count the call."""
+        self.closed += 1
 
     @property
     def profiles(self) -> list[tuple[tuple[str, ...], bytes | None]]:
@@ -373,6 +375,7 @@ def test_the_api_key_is_read_again_after_a_failure(fleet: Fleet) -> None:
     fleet.enroll()
     assert len(fleet.channel.profiles) == 1
     assert fleet.channels == []
+    assert fleet.channel.closed == 1
 
 
 def test_an_unknown_api_key_uses_no_push(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
