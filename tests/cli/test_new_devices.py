@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import plistlib
 import subprocess
 import uuid
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from ios_mdm.cli.mdm_server import MdmServer
 from ios_mdm.core.ledger.state import device_status
 from ios_mdm.core.ledger.values import DeviceState, StatePolicy
 from ios_mdm.core.pair.definition import KeyType
-from ios_mdm.core.profile import trust_profile
+from ios_mdm.core.profile import certificate_digests, trust_profile
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import DefinitionError
 from ios_mdm.wiring import process_wiring
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from tools.services import local
 
 SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
+PRIVATE = b"DER of a certificate that another program installed"
 
 
 def definition(file: Path, *servers: dict[str, Any]) -> Path:
@@ -94,54 +97,80 @@ def receiving(*arguments: str, aws_url: str, folder: Path) -> Iterator[subproces
 
 @dataclass(slots=True)
 class Phone:
-    """A simulated device that installs each profile that it is sent."""
+    """A simulated device that installs each profile that it is sent, and reports its certificates."""
 
     device: Device
     profiles: list[bytes] = field(default_factory=list)
 
     def check_in(self) -> int:
-        """Install all queued profiles; return the number of profiles that were installed so far."""
+        """Answer all queued commands; return the number of profiles that were installed so far."""
         command = self.device.put(Status="Idle")
         while command is not None:
-            assert command["Command"]["RequestType"] == "InstallProfile"
-            self.profiles.append(command["Command"]["Payload"])
-            command = self.device.put(Status="Acknowledged", CommandUUID=command["CommandUUID"])
+            report: dict[str, Any] = {}
+            if command["Command"]["RequestType"] == "InstallProfile":
+                self.profiles.append(command["Command"]["Payload"])
+            else:
+                assert command["Command"] == {"RequestType": "CertificateList", "ManagedOnly": True}
+                report["CertificateList"] = [
+                    {"CommonName": "any name", "Data": one, "IsIdentity": False}
+                    for one in (*self.certificates, PRIVATE)
+                ]
+            command = self.device.put(Status="Acknowledged", CommandUUID=command["CommandUUID"], **report)
         return len(self.profiles)
+
+    @property
+    def certificates(self) -> list[bytes]:
+        """The certificates of the last profile, DER."""
+        return [one["PayloadContent"] for one in plistlib.loads(self.profiles[-1])["PayloadContent"]]
 
 
 def test_new_and_erased_devices_get_the_profile_without_an_up(tmp_path: Path, aws_url: str) -> None:
-    """The real NanoMDM reports an enrollment, and the collector queues the bytes that `up` published."""  # R42 R43
+    """The real NanoMDM reports an enrollment, and the collector queues the bytes that `up` published.
+
+    The device then reports its certificates. The ledger keeps no trace of the others.
+    """  # R42 R43 R44
     port, ledger = free_port(), SqliteLedger(tmp_path / "ledger.sqlite")
     now = datetime.now(UTC).replace(microsecond=0)
     chain = issue("berlin.example.com", key=KeyType.EC_P256, validity_days=90, now=now).chain
     profile = trust_profile([chain], identifier="com.example.mdm", server="berlin", host="berlin.example.com")
     with nanomdm_server(webhook_url=f"http://127.0.0.1:{port}/") as mdm:
         client("secretsmanager", aws_url).create_secret(Name=SECRET, SecretString=mdm.api_key)
-        file = definition(tmp_path / "servers.yaml", server("berlin", mdm.url))
+        file = definition(tmp_path / "servers.yaml", server("berlin", mdm.url, proof={"certificateList": True}))
         published = ledger.publish(
-            "berlin", profile, certificates=(), seed=uuid.uuid4(), at=now, channel=mdm.url, is_for_all=True
+            "berlin",
+            profile,
+            certificates=certificate_digests(profile),
+            seed=uuid.uuid4(),
+            at=now,
+            channel=mdm.url,
+            is_for_all=True,
         )
-        policy = StatePolicy(revision=published.revision)
+        policy = StatePolicy(revision=published.revision, certificates=published.certificates, is_proof_configured=True)
 
         def state(udid: str) -> DeviceState:
             (record,) = ledger.devices("berlin", enrollment_ids=[udid])
             return device_status(record, policy).state
 
+        def has_proved(phone: Phone, profiles: int) -> bool:
+            return phone.check_in() == profiles and state(phone.device.udid) is DeviceState.PROVED
+
         arguments = ["--definition", str(file), "--listen", f"127.0.0.1:{port}"]
         with receiving(*arguments, aws_url=aws_url, folder=tmp_path):
             phone, other = Phone(mdm.device("phone")), Phone(mdm.device("other"))
-            eventually(lambda: phone.check_in() == 1)
-            eventually(lambda: state("phone") is DeviceState.ACKNOWLEDGED)
-            eventually(lambda: other.check_in() == 1)
+            eventually(lambda: has_proved(phone, 1))
+            eventually(lambda: has_proved(other, 1))
             phone.device.enroll()
-            eventually(lambda: phone.check_in() == 2)
+            eventually(lambda: state("phone") is not DeviceState.PROVED)
+            eventually(lambda: has_proved(phone, 2))
             phone.device.put(MessageType="TokenUpdate", Topic="com.apple.mgmt.test", PushMagic="magic", Token=b"new")
             # The collector sends in the order of the enrollments, so a second copy precedes the profile of this device.
             last = Phone(mdm.device("last"))
-            eventually(lambda: last.check_in() == 1)
+            eventually(lambda: has_proved(last, 1))
             assert (phone.check_in(), other.check_in()) == (2, 1)
-            eventually(lambda: state("phone") is DeviceState.ACKNOWLEDGED)
         assert {*phone.profiles, *other.profiles, *last.profiles} == {profile}
+    kept = ledger.path.read_bytes() + (tmp_path / "log").read_bytes()
+    private = (PRIVATE, hashlib.sha256(PRIVATE).digest(), hashlib.sha256(PRIVATE).hexdigest().encode(), b"any name")
+    assert [one for one in private if one in kept] == []
 
 
 def test_events_are_recorded_without_aws(tmp_path: Path) -> None:
@@ -194,6 +223,16 @@ def test_a_definition_without_a_ledger_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as caught:
         MdmServer.read(file, None).ledger(process_wiring())
     assert "names no ledger: add `ledger: sqlite:///path`" in str(caught.value)
+
+
+def test_proof_is_a_setting_of_each_server(tmp_path: Path) -> None:
+    """Only devices of servers with `proof` are asked for their certificates."""  # R44
+    file = definition(
+        tmp_path / "servers.yaml",
+        server("berlin", "https://mdm.example.com", proof={"certificateList": True}),
+        server("hamburg", "https://mdm.example.com"),
+    )
+    assert MdmServer.read(file, None).servers_with_proof == {"berlin"}
 
 
 def test_servers_can_share_an_mdm_server(tmp_path: Path) -> None:

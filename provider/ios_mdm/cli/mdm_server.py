@@ -81,11 +81,17 @@ class MdmServer:
             ledger: the ledger with the published profiles.
             wait: waits a number of seconds; returns True without delay if the process stops.
         """
-        settings = self.definition.settings
-        distributions = {one.name: one.distribution for one in self.definition.servers(None)}
-        proving = [name for name, one in distributions.items() if one is not None and one.proof is not None]
+        region = self.definition.settings.aws.region
         return self._wiring(wired).newcomers(
-            self.distribution, settings.aws.region, ledger, servers_with_proof=proving, wait=wait
+            self.distribution, region, ledger, servers_with_proof=self.servers_with_proof, wait=wait
+        )
+
+    @property
+    def servers_with_proof(self) -> frozenset[str]:
+        """Names of the servers that ask devices for their certificates."""
+        distributions = {one.name: one.distribution for one in self.definition.settings.servers}
+        return frozenset(
+            name for name, one in distributions.items() if one is not None and one.ledger_rules.is_proof_configured
         )
 
     def move_switches(self, wired: Wiring) -> None:

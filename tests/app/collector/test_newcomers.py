@@ -81,7 +81,7 @@ class FakeChannel:
         return ()
 
     def close(self) -> None:
-        """Count the closed connections."""
+        """Count the call."""
         self.closed += 1
 
     @property
@@ -375,6 +375,7 @@ def test_the_api_key_is_read_again_after_a_failure(fleet: Fleet) -> None:
     fleet.enroll()
     assert len(fleet.channel.profiles) == 1
     assert fleet.channels == []
+    assert fleet.channel.closed == 1
 
 
 def test_an_unknown_api_key_uses_no_push(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from ios_mdm.core.certificate_list import certificate_list_command
+from ios_mdm.app.delivery.recorder import Recorder
+from ios_mdm.app.delivery.sender import LedgerSender, Sender, Target
 from ios_mdm.core.certificate_profile import refused_content
-from ios_mdm.core.ledger.command_uuid import command_uuid
 from ios_mdm.core.ledger.registers import NEVER
-from ios_mdm.core.profile import install_profile_command
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ios_mdm.core.ledger.values import DeviceRecord, Publication
     from ios_mdm.ports import Clock, Ledger, MdmChannel
@@ -27,7 +25,6 @@ RETRIES: Final = (2.0, 15.0, 60.0)
 _LATER: Final = "The next `pulumi up` sends it"
 
 _log = logging.getLogger(__name__)
-_Result = TypeVar("_Result")
 
 
 class Newcomers:
@@ -74,6 +71,12 @@ class Newcomers:
         """
         self._connection()
 
+    def close(self) -> None:
+        """Close the connection to the MDM server. The API key is read again for the next command."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
     def send(self, enrollment_ids: Sequence[str]) -> None:
         """Queue each published profile for those of these devices that must have it. Failures are logged."""
         try:
@@ -98,27 +101,18 @@ class Newcomers:
         return problem is None
 
     def _send(self, publication: Publication, enrollment_ids: Sequence[str]) -> None:
-        """Queue one profile, in batches."""
+        """Queue one profile, and repeat that after a failure. A repeated command has the same CommandUUID."""
         records = self._ledger.devices(publication.server, enrollment_ids=enrollment_ids)
-        due = {one.enrollment_id: _sent_before(one) for one in records if _is_due(publication, one)}
+        due = {one.enrollment_id: _target(one) for one in records if _is_due(publication, one)}
         if not due:
             return
-        # A claim counts, so first the API key must be known.
-        channel = self._call_with_retries(lambda one: one)
-        batches = deque(channel.batches(self._devices_with_push(publication, list(due))))
-        while batches:
-            batch = batches.popleft()
-            try:
-                self._send_batch(publication, {one: due[one] for one in batch})
-            except BatchTooLargeError as error:
-                if len(batch) == 1:
-                    _log_failure(f"the profile of server {publication.server} is not sent to a new device: {error}")
-                    continue
-                middle = len(batch) - len(batch) // 2
-                batches.extendleft([batch[middle:], batch[:middle]])
-            except IosMdmError as error:
-                devices = "a new device" if len(batch) == 1 else f"{len(batch)} new devices"
-                _log_failure(f"the profile of server {publication.server} is not sent to {devices}: {error}")
+        self._call_with_retries(self._connection)  # a push counts, so first the API key must be known
+        waiting = {one: due[one] for one in self._devices_with_push(publication, list(due))}
+        try:
+            self._call_with_retries(lambda: self._queue(publication, waiting))
+        except IosMdmError as error:
+            devices = "a new device" if len(waiting) == 1 else f"{len(waiting)} new devices"
+            _log_failure(f"the profile of server {publication.server} is not sent to {devices}: {error}")
 
     def _devices_with_push(self, publication: Publication, enrollment_ids: Sequence[str]) -> Sequence[str]:
         """Count a push to each of these devices; return the devices within the limit."""
@@ -134,27 +128,27 @@ class Newcomers:
             )
         return claimed
 
-    def _send_batch(self, publication: Publication, devices: Mapping[str, tuple[int, int]]) -> None:
-        """Queue the profile for one batch, then the request for the certificates, and record both."""
-        ids = list(devices)
-        named = command_uuid(publication.seed, "profile", devices)
-        command = install_profile_command(publication.profile, named)
-        notices = self._call_with_retries(lambda channel: channel.enqueue(ids, command))
-        epochs = {one: epoch for one, (epoch, _) in devices.items()}
-        self._ledger.record_enqueued(named, publication=publication, epochs=epochs, at=self._clock.now())
-        _log.info("queued the profile of server %s for %d new devices", publication.server, len(ids))
-        if publication.server in self._servers_with_proof:
-            request = certificate_list_command(command_uuid(publication.seed, "list", devices))
-            notices += self._call_with_retries(lambda channel: channel.enqueue(ids, request))
-            self._ledger.record_asked(ids, at=self._clock.now())
-        for notice in dict.fromkeys(notices):
+    def _queue(self, publication: Publication, waiting: dict[str, Target]) -> None:
+        """Queue a profile for devices, and remove each accepted batch from *waiting*."""
+        ids = list(waiting)
+
+        def remove(sent: int) -> None:
+            for one in ids[len(ids) - len(waiting) : sent]:
+                del waiting[one]
+
+        sender = Sender(self._connection(), remove)
+        with Recorder() as recorder:
+            LedgerSender(sender, self._ledger, publication, self._clock, recorder).install(
+                waiting, is_proof_configured=publication.server in self._servers_with_proof
+            )
+        _log.info("queued the profile of server %s for %d new devices", publication.server, sender.sent)
+        for notice in sender.notices:
             _log.warning("%s", notice)
 
-    def _call_with_retries(self, call: Callable[[MdmChannel], _Result]) -> _Result:
-        """Return the result of *call*. A repeated command has the same CommandUUID, so it is the same push."""
+    def _call_with_retries(self, call: Callable[[], object]) -> None:
         for delay in RETRIES:
             try:
-                return call(self._connection())
+                call()
             except (BatchTooLargeError, DefinitionError):
                 self.close()
                 raise
@@ -162,13 +156,9 @@ class Newcomers:
                 self.close()
                 if self._wait(delay):
                     raise
-        return call(self._connection())
-
-    def close(self) -> None:
-        """Close the connection to the MDM server. A later call opens another one, and reads the API key again."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+            else:
+                return
+        call()
 
     def _connection(self) -> MdmChannel:
         if self._channel is None:
@@ -191,9 +181,10 @@ def _is_due(publication: Publication, record: DeviceRecord) -> bool:
     return progress.revision < publication.revision or not progress.was_sent(enrollment.epoch)
 
 
-def _sent_before(record: DeviceRecord) -> tuple[int, int]:
-    """Return the current epoch, and the time at which the profile was last queued."""
-    return record.enrollment.epoch, NEVER if record.progress is None else record.progress.queued
+def _target(record: DeviceRecord) -> Target:
+    """Return the times from which the CommandUUIDs of a device derive."""
+    queued = NEVER if record.progress is None else record.progress.queued
+    return Target(epoch=record.enrollment.epoch, queued=queued, asked=record.enrollment.asked)
 
 
 def _log_failure(problem: str) -> None:
