@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +13,8 @@ from ios_mdm import wiring
 from ios_mdm.app.status.overview import overview
 from ios_mdm.cli.definition_file import read_definition, selected_stack_file
 from ios_mdm.cli.exits import Exit, exit_on_error, print_error
-from ios_mdm.cli.output import echo
+from ios_mdm.cli.json_stream import json_parts
+from ios_mdm.cli.output import echo_parts
 from ios_mdm.cli.table import show
 from ios_mdm.core.ledger.values import DeviceState
 from ios_mdm.core.times import rfc3339
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ios_mdm.app.status.coverage import Distribution
+    from ios_mdm.app.status.coverage import Distribution, Lost
+    from ios_mdm.app.status.fleet import FleetDevice
     from ios_mdm.app.status.overview import Certificate, Overview
     from ios_mdm.settings import ServerSettings
 
@@ -32,12 +33,14 @@ __all__ = ["run"]
 
 _Json = dict[str, object]
 
+_NOT_SENT = frozenset({DeviceState.NOT_SENT, DeviceState.ERASED, DeviceState.GONE})
+
 MAX_THREADS = 16
 """Servers that are read in parallel. Each needs up to two connections of an AWS client, which keeps 40 open."""
 
 
 def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
-    """Show the pairs, their pending changes, and the devices that have the profile. Writes nothing."""
+    """Show the pairs, their pending changes, and the states of their devices. Writes nothing."""
     with exit_on_error(Exit.UNKNOWN):
         found: list[Overview] = []
         # The output of a server is written during the reads for the next servers.
@@ -50,7 +53,8 @@ def run(*, definition: Path | None, server: str | None, as_json: bool) -> None:
         worst = max(one.level for one in found)
         if as_json:
             answer = {"servers": [_server(one) for one in found], "severity": worst.name.lower()}
-            echo(json.dumps(answer, indent=2))
+            echo_parts(json_parts(answer))
+            echo_parts("\n")
         raise click.exceptions.Exit(Exit[worst.name])
 
 
@@ -122,17 +126,33 @@ def _certificate(one: Certificate | None) -> _Json | None:
 def _distribution(one: Distribution | None) -> _Json | None:
     if one is None:
         return None
+    fleet = one.fleet
     return {
         "profile": one.profile,
-        "devices": None if one.devices is None else len(one.devices),
+        "proof": one.is_proof_configured,
+        "devices": None if fleet is None else fleet.size,
+        "states": None if fleet is None else {str(state): count for state, count in fleet.states.items()},
         "acknowledged": one.count(DeviceState.ACKNOWLEDGED, DeviceState.PROVED),
         "pending": one.count(DeviceState.QUEUED, DeviceState.NOT_NOW, DeviceState.SILENT),
         "errors": one.count(DeviceState.FAILED),
-        "notSent": one.count(DeviceState.NOT_SENT, DeviceState.ERASED, DeviceState.GONE),
-        "missing": [
-            {"id": device.enrollment_id, "status": str(device.state), "detail": device.detail} for device in one.missing
-        ],
+        "notSent": None if fleet is None else fleet.count(*(_NOT_SENT & fleet.lacking_states)),
+        "missing": [] if fleet is None else map(_device, fleet.devices(fleet.lacking_states)),
+        "lost": None if one.lost is None else _lost_devices(one.lost),
     }
+
+
+def _lost_devices(one: Lost) -> _Json:
+    return {
+        "certificate": one.certificate,
+        "at": _time_text(one.at),
+        "count": one.count,
+        "devices": map(_device, one.fleet.devices(one.states)),
+    }
+
+
+def _device(one: FleetDevice) -> _Json:
+    status = one.status
+    return {"id": status.enrollment_id, "status": str(status.state), "detail": status.detail}
 
 
 def _time_text(time: datetime | None) -> str | None:
