@@ -38,12 +38,12 @@ ALL = dict.fromkeys(DEVICES, "acknowledged")
 
 
 def test_a_healthy_pair_is_ok(pair: Pair) -> None:
-    """The table has all details of a pair in overlap. If all devices have the profile, the code is 0."""  # R14 R15
+    """The table has all details of a pair in overlap. If all devices acknowledged it, the code is 0."""  # R14 R15
     made = pair.make()
     digest = pair.deliver(made, ALL)
     result = pair.status()
     assert result.code == 0, result.out + result.err
-    assert "5 of 5 devices have the profile" in result.out
+    assert "5 of 5 devices acknowledged the profile, which is no proof" in result.out
     assert digest in result.out
     for certificate in made.certificates.values():
         details = certificate.details
@@ -148,17 +148,26 @@ def test_json_has_one_shape(pair: Pair) -> None:
         "notAfter": "2041-01-31T23:54:59Z",
         "daysLeft": 396,
     }
+    missing = [
+        {"id": "AAAA-2", "status": "failed", "detail": "[bold]no\x1b[2J"},
+        {"id": "AAAA-3", "status": "not-now", "detail": ""},
+    ]
     assert server["distribution"] == {
         "profile": digest,
+        "proof": False,
         "devices": 5,
+        "states": {
+            **dict.fromkeys(("not-sent", "queued", "proved", "silent", "erased", "gone"), 0),
+            "acknowledged": 3,
+            "not-now": 1,
+            "failed": 1,
+        },
         "acknowledged": 3,
         "pending": 1,
         "errors": 1,
         "notSent": 0,
-        "missing": [
-            {"id": "AAAA-2", "status": "failed", "detail": "[bold]no\x1b[2J"},
-            {"id": "AAAA-3", "status": "not-now", "detail": ""},
-        ],
+        "missing": missing,
+        "lost": {"certificate": 2, "at": "2040-01-31T00:00:00Z", "count": 2, "devices": missing},
     }
 
 
@@ -167,7 +176,7 @@ def test_a_device_without_the_profile_is_a_warning(pair: Pair) -> None:
     pair.deliver(pair.make(), {**ALL, "AAAA-2": "error"})
     result = pair.status()
     assert result.code == 1
-    assert "4 of 5 devices have the profile" in result.out
+    assert "4 of 5 devices acknowledged the profile" in result.out
     assert re.search(r"failed +│ AAAA-2: \[bold\]no\?\[2J", result.out)
     assert "\x1b" not in result.out
 
@@ -199,9 +208,9 @@ def test_ten_devices_are_named_and_the_others_counted(pair: Pair) -> None:
     pair.file.write_text(json.dumps([server]), encoding="utf-8")  # JSON is YAML; a list of servers
     result = pair.status()
     assert result.code == 1
-    assert "0 of 13 devices have the profile" in result.out
+    assert "0 of 13 devices acknowledged the profile" in result.out
     assert len(re.findall(r"not-sent +│ D-", result.out)) == 10
-    assert "and 3 more" in result.out
+    assert f"and 3 more: ios-mdm devices --server {pair.name} --state not-sent" in result.out
 
 
 @pytest.mark.parametrize(

@@ -7,27 +7,31 @@ import stat
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.app.status.coverage import Distribution
+from ios_mdm.app.status.coverage import Distribution, Lost
+from ios_mdm.app.status.fleet import Fleet, fleet
 from ios_mdm.app.status.overview import Certificate, Overview
 from ios_mdm.app.status.watched import Watched
 from ios_mdm.cli.metrics import LAST_RUN, metrics_text, metrics_writer
-from ios_mdm.core.ledger.values import DeviceState, DeviceStatus
+from ios_mdm.core.ledger.values import AnswerStatus, DeviceState, StatePolicy
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.watch import WatchedCertificate
 from ios_mdm.errors import DefinitionError, StoreError
 from tests.support.command_line import DEVICES, Pair, run
+from tests.support.events import record_answer, record_device, record_sent
 from tools.toolchain import Toolchain
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
 NOW = datetime(2040, 1, 1, tzinfo=UTC)
 GOLDEN = """\
@@ -89,12 +93,25 @@ def certificate(days: float) -> Certificate:
 
 def distribution() -> Distribution:
     """Return the coverage of four devices, one of which checked out."""
-    states = (DeviceState.ACKNOWLEDGED, DeviceState.QUEUED, DeviceState.ACKNOWLEDGED, DeviceState.GONE)
-    devices = tuple(
-        DeviceStatus(enrollment_id=f"A-{number}", state=one, has_profile=one is DeviceState.ACKNOWLEDGED)
-        for number, one in enumerate(states)
+    states = dict.fromkeys(DeviceState, 0) | {
+        DeviceState.ACKNOWLEDGED: 2,
+        DeviceState.QUEUED: 1,
+        DeviceState.GONE: 1,
+    }
+    return Distribution(
+        identifier="com.example.mdm", profile="0" * 64, is_proof_configured=False, fleet=fleet_in(states)
     )
-    return Distribution(identifier="com.example.mdm", profile="0" * 64, devices=devices)
+
+
+def fleet_in(states: Mapping[DeviceState, int], *, is_proof_configured: bool = False) -> Fleet:
+    """Return devices in these states, whose ledger is not read."""
+    return Fleet(
+        server="berlin",
+        ledger=SqliteLedger(Path("unread.db")),
+        policy=StatePolicy(revision=1, is_proof_configured=is_proof_configured),
+        enrollment_ids=None,
+        states=states,
+    )
 
 
 BERLIN = Overview(
@@ -164,12 +181,24 @@ def test_promtool_accepts_the_text() -> None:
 
 def test_an_acknowledgement_is_no_proof() -> None:
     """If devices are asked for proof, an acknowledged profile does not count as installed."""  # R44
-    devices = tuple(
-        DeviceStatus(enrollment_id=f"A-{number}", state=state, has_profile=state is DeviceState.PROVED)
-        for number, state in enumerate((DeviceState.ACKNOWLEDGED, DeviceState.PROVED))
-    )
-    found = values(metrics_text([replace(BERLIN, distribution=replace(distribution(), devices=devices))], []).decode())
+    states = dict.fromkeys(DeviceState, 0) | {DeviceState.ACKNOWLEDGED: 1, DeviceState.PROVED: 1}
+    proving = replace(distribution(), fleet=fleet_in(states, is_proof_configured=True))
+    found = values(metrics_text([replace(BERLIN, distribution=proving)], []).decode())
     assert found["ios_mdm_devices_without_profile", "berlin"] == 1
+
+
+def test_devices_that_a_switch_loses_are_named(tmp_path: Path) -> None:
+    """From 30 days before a switch, each device that loses its connection has a metric with its id."""  # R45
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    for one in ("A-1", "A-2", "A-3"):
+        record_device(ledger, one, enrolled=one != "A-3", at=NOW)
+    record_sent(ledger, "C1", enrollment_ids=["A-1", "A-2"], at=NOW)
+    record_answer(ledger, "C1", "A-1", AnswerStatus.ACKNOWLEDGED, at=NOW)
+    found = fleet("berlin", ledger, StatePolicy(revision=1), enrollment_ids=None)
+    lost = Lost(certificate=2, at=NOW + timedelta(days=19), fleet=found)
+    text = metrics_text([replace(BERLIN, distribution=replace(distribution(), lost=lost))], []).decode()
+    named = [line for line in text.splitlines() if line.startswith("ios_mdm_lost_device{")]
+    assert named == ['ios_mdm_lost_device{enrollment_id="A-2",server="berlin",state="queued"} 1.0']
 
 
 def test_a_label_is_escaped() -> None:

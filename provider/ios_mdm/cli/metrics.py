@@ -35,6 +35,9 @@ _MAX_FILE: Final = 64 * MIB
 _MODE: Final = 0o644
 """node_exporter runs as another user."""
 
+MAX_LOST_DEVICES: Final = 1000
+"""Number of devices that a metric names. ``ios_mdm_devices_without_profile`` counts all of them."""
+
 
 def metrics_writer(path: Path) -> Callable[[Sequence[Overview], Sequence[Watched]], None]:
     """Return the function that writes the result of ``status`` to the file *path* atomically.
@@ -94,14 +97,6 @@ def _server_families(overviews: Sequence[Overview], last_runs: Mapping[str, floa
     armed = GaugeMetricFamily(
         "ios_mdm_switch_armed", "Whether schedules in AWS make the reserve main (1) or not (0).", labels=("server",)
     )
-    devices = GaugeMetricFamily(
-        "ios_mdm_devices", "Devices of the definition by the state of the profile.", labels=("server", "state")
-    )
-    missing = GaugeMetricFamily(
-        "ios_mdm_devices_without_profile",
-        "Devices that lose their connection when the reserve becomes main.",
-        labels=("server",),
-    )
     severity = GaugeMetricFamily(
         "ios_mdm_status_severity",
         "Worst notice of the server: 0 ok, 1 warning, 2 critical, 3 unknown.",
@@ -117,20 +112,39 @@ def _server_families(overviews: Sequence[Overview], last_runs: Mapping[str, floa
             apply.add_metric((name,), one.apply_at.timestamp())
         if one.scheduled is not None:
             armed.add_metric((name,), int(one.scheduled))
-        for state in DeviceState:
-            count = None if one.distribution is None else one.distribution.count(state)
-            if count is not None:
-                devices.add_metric((name, str(state)), count)
-        if one.distribution is not None and one.distribution.devices is not None:
-            # A device that checked out has no connection to lose.
-            missing.add_metric(
-                (name,), sum(device.state is not DeviceState.GONE for device in one.distribution.missing)
-            )
         severity.add_metric((name,), _severity(one.level))
         read_at = one.now.timestamp() if one.problem is None else last_runs.get(name)
         if read_at is not None:
             last_run.add_metric((name,), read_at)
-    return expiry, apply, armed, devices, missing, severity, last_run
+    return expiry, apply, armed, *_device_families(overviews), severity, last_run
+
+
+def _device_families(overviews: Sequence[Overview]) -> Iterable[Metric]:
+    devices = GaugeMetricFamily(
+        "ios_mdm_devices", "Devices of the definition by the state of the profile.", labels=("server", "state")
+    )
+    missing = GaugeMetricFamily(
+        "ios_mdm_devices_without_profile",
+        "Devices that lose their connection when the reserve becomes main.",
+        labels=("server",),
+    )
+    lost = GaugeMetricFamily(
+        "ios_mdm_lost_device",
+        "Device that loses its connection at the switch within the next 30 days.",
+        labels=("server", "enrollment_id", "state"),
+    )
+    for one in overviews:
+        found, name = one.distribution, one.name
+        if found is None or found.fleet is None:
+            continue
+        for state, count in found.fleet.states.items():
+            devices.add_metric((name, str(state)), count)
+        # A device that checked out has no connection to lose.
+        missing.add_metric((name,), found.fleet.count(*found.fleet.lacking_states - {DeviceState.GONE}))
+        if found.lost is not None:
+            for device in found.lost.fleet.first_devices(found.lost.states, MAX_LOST_DEVICES):
+                lost.add_metric((name, device.status.enrollment_id, str(device.status.state)), 1)
+    return devices, missing, lost
 
 
 def _watched_families(also: Sequence[Watched]) -> Iterable[Metric]:

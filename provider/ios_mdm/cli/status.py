@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,7 +14,8 @@ from ios_mdm.app.status.overview import overview
 from ios_mdm.app.status.watched import watch_status
 from ios_mdm.cli.definition_file import read_definition, selected_stack_file
 from ios_mdm.cli.exits import Exit, exit_on_error, print_error
-from ios_mdm.cli.output import echo
+from ios_mdm.cli.json_stream import json_parts
+from ios_mdm.cli.output import echo_parts
 from ios_mdm.cli.table import show, show_watched
 from ios_mdm.core.ledger.values import DeviceState
 from ios_mdm.core.times import rfc3339
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ios_mdm.app.status.coverage import Distribution
+    from ios_mdm.app.status.coverage import Distribution, Lost
+    from ios_mdm.app.status.fleet import FleetDevice
     from ios_mdm.app.status.overview import Certificate, Overview
     from ios_mdm.app.status.watched import Watched
     from ios_mdm.cli.definition_file import Definition
@@ -40,12 +41,14 @@ __all__ = ["run"]
 
 _Json = dict[str, object]
 
+_NOT_SENT = frozenset({DeviceState.NOT_SENT, DeviceState.ERASED, DeviceState.GONE})
+
 MAX_THREADS = 16
 """Servers that are read in parallel. Each needs up to two connections of an AWS client, which keeps 40 open."""
 
 
 def run(*, definition: Path | None, server: str | None, as_json: bool, write_metrics: WriteMetrics | None) -> None:
-    """Show the pairs, their pending changes, the devices that have the profile, and the watched certificates.
+    """Show the pairs, their pending changes, the states of their devices, and the watched certificates.
 
     Args:
         definition: path of the definition; None for the file of the selected stack.
@@ -79,7 +82,8 @@ def run(*, definition: Path | None, server: str | None, as_json: bool, write_met
                     "watched": [_watch_entry(one) for one in also],
                     "severity": worst.name.lower(),
                 }
-                echo(json.dumps(answer, indent=2))
+                echo_parts(json_parts(answer))
+                echo_parts("\n")
         raise click.exceptions.Exit(Exit[worst.name])
 
 
@@ -197,17 +201,33 @@ def _certificate(one: Certificate | None) -> _Json | None:
 def _distribution(one: Distribution | None) -> _Json | None:
     if one is None:
         return None
+    fleet = one.fleet
     return {
         "profile": one.profile,
-        "devices": None if one.devices is None else len(one.devices),
+        "proof": one.is_proof_configured,
+        "devices": None if fleet is None else fleet.size,
+        "states": None if fleet is None else {str(state): count for state, count in fleet.states.items()},
         "acknowledged": one.count(DeviceState.ACKNOWLEDGED, DeviceState.PROVED),
         "pending": one.count(DeviceState.QUEUED, DeviceState.NOT_NOW, DeviceState.SILENT),
         "errors": one.count(DeviceState.FAILED),
-        "notSent": one.count(DeviceState.NOT_SENT, DeviceState.ERASED, DeviceState.GONE),
-        "missing": [
-            {"id": device.enrollment_id, "status": str(device.state), "detail": device.detail} for device in one.missing
-        ],
+        "notSent": None if fleet is None else fleet.count(*(_NOT_SENT & fleet.lacking_states)),
+        "missing": [] if fleet is None else map(_device, fleet.devices(fleet.lacking_states)),
+        "lost": None if one.lost is None else _lost_devices(one.lost),
     }
+
+
+def _lost_devices(one: Lost) -> _Json:
+    return {
+        "certificate": one.certificate,
+        "at": _time_text(one.at),
+        "count": one.count,
+        "devices": map(_device, one.fleet.devices(one.states)),
+    }
+
+
+def _device(one: FleetDevice) -> _Json:
+    status = one.status
+    return {"id": status.enrollment_id, "status": str(status.state), "detail": status.detail}
 
 
 def _time_text(time: datetime | None) -> str | None:

@@ -24,8 +24,6 @@ __all__ = ["show", "show_watched"]
 
 _WIDTH = 120
 """Columns if stdout is not a terminal. Wrapped lines in a log are hard to search."""
-_MAX_LISTED = 10
-"""Number of devices that the table lists. The others are counted; ``--json`` lists all."""
 _STYLES = {
     "ok": "green",
     "at-risk": "yellow",
@@ -135,16 +133,19 @@ def _distribution(table: Table, one: Distribution) -> None:
     table.add_row("profile", one.identifier)
     table.add_row("  SHA-256", one.profile or "unknown")
     table.add_row("  devices", one.coverage_text)
+    if one.fleet is not None and one.fleet.size:
+        table.add_row("  states", one.fleet.states_text)
     for label, line in _missing(one):
         table.add_row(label, line)
 
 
 def _missing(one: Distribution) -> Iterator[tuple[Text, Text]]:
-    for device in one.missing[:_MAX_LISTED]:
+    for device in (found.status for found in one.first_missing):
         detail = f": {device.detail}" if device.detail else ""
         yield _text(f"  {device.state}", device.state), _text(f"{device.enrollment_id}{detail}")
-    if len(one.missing) > _MAX_LISTED:
-        yield Text("  …"), Text(f"and {len(one.missing) - _MAX_LISTED} more")
+    more = one.missing_count - len(one.first_missing)
+    if one.fleet is not None and one.first_missing and more > 0:
+        yield Text("  …"), Text(f"and {more} more: {one.fleet.command(one.fleet.lacking_states)}")
 
 
 def _utc(time: datetime) -> str:

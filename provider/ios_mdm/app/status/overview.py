@@ -14,7 +14,7 @@ from ios_mdm.app.pair.identity import check_copy
 from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.app.reenrollment import reenrollment_notice
 from ios_mdm.app.references import check_api_key
-from ios_mdm.app.status.coverage import Distribution, distribution
+from ios_mdm.app.status.coverage import Distribution, PlannedSwitch, distribution
 from ios_mdm.app.status.scheduled import failed_calls, is_scheduled
 from ios_mdm.app.stored_definition import existing_pair, stored_definition
 from ios_mdm.app.switch_reader import SwitchReader
@@ -213,11 +213,19 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
             if (chain := public.chain(pair.version_of(ordinal))) is not None
         ]
         complete = len(chains) == sum(pair.version_of(ordinal) is not None for ordinal in wanted.trusted_ordinals)
-        delivered, said = distribution(server, pair, chains if complete else [], sources.ledger, base=base, now=now)
+        delivered, said = distribution(
+            server,
+            pair,
+            chains if complete else [],
+            sources.ledger,
+            base=base,
+            now=now,
+            switch=_planned_switch(wanted, pair, public.chain(pair.reserve), now),
+        )
         found = replace(found, distribution=delivered)
         notices += [*said, *_api_key_notices(store, server.distribution)]
-        if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:
-            lost = [device.enrollment_id for device in delivered.devices]
+        if wanted.phase is Phase.CONNECTION_LOST and delivered.fleet is not None:
+            lost = delivered.fleet.ids
             notices.append(
                 reenrollment_notice(server.name, lost, base=base, device_file=devices_file(server.distribution))
             )
@@ -229,6 +237,22 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         due=_due(decision.definition, pair, wanted, decision.step),
         scheduled=decision.scheduled,
     )
+
+
+def _planned_switch(wanted: DesiredState, pair: ObservedPair, chain: str | None, now: datetime) -> PlannedSwitch | None:
+    """Return the next promotion of the reserve; None if there is none, or if the reserve cannot be read.
+
+    Args:
+        wanted: desired state.
+        pair: observed state of the pair.
+        chain: the reserve with its issuers and root, PEM; None if it cannot be read.
+        now: current time, aware UTC: time of a promotion that is overdue.
+    """
+    reserve = None if pair.reserve is None else pair.reserve.ordinal
+    at = wanted.apply_at if wanted.reserve == reserve else now if wanted.main == reserve else None
+    if reserve is None or chain is None or at is None:
+        return None
+    return PlannedSwitch(certificate=reserve, at=at, chain=chain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
