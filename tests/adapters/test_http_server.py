@@ -384,6 +384,31 @@ def test_a_stop_answers_the_requests_that_are_complete() -> None:
         assert rest(one).endswith(b"a\n")
 
 
+def test_a_stop_answers_the_connections_that_wait_for_a_place() -> None:
+    """A connection in a queue may have sent its request, and closing the queue resets it."""  # R40
+    with (
+        serving(Limits(connections=4, stop=PATIENCE), is_open=False) as (server, echo),
+        contextlib.ExitStack() as stack,
+    ):
+        opened = [stack.enter_context(new_connection(server)) for _ in range(20)]
+        for one in opened:
+            one.sendall(head(1) + b"a")
+        wait(lambda: server._work.unanswered >= 4)
+        server.stop()
+        echo.gate.set()
+        assert all(rest(one).endswith(b"a\n") for one in opened)
+
+
+def test_a_stop_does_not_wait_for_silent_connections() -> None:
+    """Connections without a request, or with a part of one, are closed at once."""  # R40
+    with serving(Limits(connections=4, stop=1000.0)) as (server, _), contextlib.ExitStack() as stack:
+        silent, slow = (stack.enter_context(new_connection(server)) for _ in range(2))
+        slow.sendall(head(1000) + b"{")
+        assert post(server, b"next") == (200, "next")
+        server.stop()
+        assert rest(silent) == rest(slow) == b""
+
+
 def test_a_stop_does_not_wait_for_a_handler_that_hangs() -> None:
     """The sender gets no answer, and the process can end."""
     with contextlib.ExitStack() as stack:

@@ -33,7 +33,7 @@ class Limits:
             answer is known from the head.
         rate: minimum rate of a large body, in bytes per second.
         batch: maximum number of requests that the handler gets in one call.
-        stop: seconds that a stop waits for the answers to complete requests.
+        stop: seconds that a stop waits for the answers to requests that have arrived.
     """
 
     connections: int = 512

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from tornado.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
 from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from ios_mdm.ports import HttpHandler
 
 __all__ = ["HttpServer"]
+
+_CHECK_SECONDS: Final = 0.01
+_IDLE_CHECKS: Final = 3
+"""Number of checks without unread bytes after which a stopping server is idle. Between two, a request is parsed."""
 
 
 class HttpServer:
@@ -75,7 +80,7 @@ class HttpServer:
         self._thread.join()
 
     def stop(self) -> None:
-        """Accept no more connections. The end of the ``with`` block waits for the open ones."""
+        """Answer the requests that have arrived, and then close all connections. The end of the block waits for it."""
         with contextlib.suppress(RuntimeError):  # the server has stopped
             self._loop.call_soon_threadsafe(self._stop.set)
 
@@ -90,11 +95,19 @@ class HttpServer:
             connections = _Connections(self._sockets, self._handler, self._work, self._limits)
             connections.resume()
             await self._stop.wait()
-            connections.pause()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._work.wait_until_finished(), self._limits.stop)
+                await asyncio.wait_for(self._finish(connections), self._limits.stop)
+            connections.pause()
             await connections.close()
             self._work.close()
+
+    async def _finish(self, connections: _Connections) -> None:
+        """Wait until all requests that have arrived are answered."""
+        idle = 0
+        while idle < _IDLE_CHECKS:
+            await asyncio.sleep(_CHECK_SECONDS)
+            await self._work.wait_until_finished()
+            idle = 0 if connections.has_unread_bytes() else idle + 1
 
 
 class _Connections(HTTPServerConnectionDelegate):
@@ -129,6 +142,14 @@ class _Connections(HTTPServerConnectionDelegate):
         """Accept no more connections."""
         self._is_paused = True
         self._stop_accepting()
+
+    def has_unread_bytes(self) -> bool:
+        """Return whether a connection waits in a queue, or an open one has received bytes that are not read yet."""
+        streams = (one.stream for one in self._open)
+        poll = select.poll()
+        for one in (*self._listening, *(stream.socket for stream in streams if not stream.closed())):
+            poll.register(one, select.POLLIN)
+        return bool(poll.poll(0))
 
     async def close(self) -> None:
         """Close all connections."""
