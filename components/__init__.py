@@ -12,13 +12,8 @@ from ios_mdm.settings.certificates import (
     MainSettings,
     ReserveSettings,
 )
-from ios_mdm.settings.distribution import (
-    ChannelSettings,
-    DevicesSettings,
-    DistributionSettings,
-    NanoMdmSettings,
-    ProfileSettings,
-)
+from ios_mdm.settings.channels.nanomdm import NanoMdmSettings
+from ios_mdm.settings.distribution import ChannelSettings, DevicesSettings, DistributionSettings, ProfileSettings
 
 from .ios_mdm_server import IosMdmServer
 from .outputs import CertificateOutput, ProfileOutputs, PromotionOutputs

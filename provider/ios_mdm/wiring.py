@@ -169,13 +169,11 @@ class Wiring:
             DefinitionError: The secret does not exist, is not for the channel's URL or holds no valid API key, or the
                 settings are invalid.
         """
-        from ios_mdm.adapters.nanomdm import NanoMdm
         from ios_mdm.app.references import api_key
+        from ios_mdm.settings.channels.channel import ChannelTools
 
-        nanomdm = settings.channel.nanomdm
-        ca_file = None if nanomdm.ca_file is None else str(self.base / nanomdm.ca_file)
-        key = api_key(self.values(region), nanomdm)
-        return NanoMdm(url=nanomdm.url, api_key=key, ca_file=ca_file, push=nanomdm.push)
+        tools = ChannelTools(base=self.base, api_key=lambda key: api_key(self.values(region), key))
+        return settings.channel.chosen.connect(tools)
 
     def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
         """Check the preconditions of :meth:`channel` that can be checked without reading the API key.
@@ -186,7 +184,9 @@ class Wiring:
         """
         from ios_mdm.app.references import check_api_key
 
-        check_api_key(self.values(region), settings.channel.nanomdm)
+        key = settings.channel.chosen.key
+        if key is not None:
+            check_api_key(self.values(region), key)
 
     def sealed_reader(self) -> SealedReader:
         """Return the reader of PFX files and encrypted keys. Its process starts with the first such file."""

@@ -282,7 +282,7 @@ def _deliver(inputs: Wire, *, former_identifier: str | None = None, is_channel_s
             former_identifier=former_identifier,
             listed=devices_file(settings),
             is_channel_same=is_channel_same,
-            channel=settings.channel.nanomdm.url,
+            channel=settings.channel.chosen.destination,
         ),
         _switch_request(inputs),
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, StrictBool, StrictStr, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, StrictStr, Tag, model_validator
 
 from ios_mdm.core.enrollment import ENROLLMENT_ID, MAX_ENROLLMENT_ID_LENGTH
-from ios_mdm.settings.fields import ChannelUrl, Model, SecretName
+from ios_mdm.settings.channels.channel import DeviceChannelSettings
+from ios_mdm.settings.channels.nanomdm import NanoMdmSettings
+from ios_mdm.settings.fields import Model
 
-__all__ = ["ChannelSettings", "DevicesSettings", "DistributionSettings", "NanoMdmSettings", "ProfileSettings"]
+__all__ = ["ChannelSettings", "DevicesSettings", "DistributionSettings", "ProfileSettings"]
 
 
 class ProfileSettings(Model):
@@ -19,19 +21,25 @@ class ProfileSettings(Model):
     organization: Annotated[StrictStr, Field(min_length=1, max_length=200)] | None = None
 
 
-class NanoMdmSettings(Model):
-    """The API of a NanoMDM server."""
-
-    url: ChannelUrl
-    api_key_secret: SecretName
-    ca_file: StrictStr | None = None
-    push: StrictBool = True
-
-
 class ChannelSettings(Model):
-    """The MDM server that sends the profile to the devices."""
+    """The MDM server that sends the profile to the devices: exactly one channel."""
 
-    nanomdm: NanoMdmSettings
+    nanomdm: NanoMdmSettings | None = None
+
+    @property
+    def chosen(self) -> DeviceChannelSettings:
+        """The settings of the channel that is given."""
+        return next(channel for channel in self._all_channels if isinstance(channel, DeviceChannelSettings))
+
+    @property
+    def _all_channels(self) -> list[object]:
+        return [channel for name in type(self).model_fields if (channel := getattr(self, name)) is not None]
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self._all_channels) != 1:
+            raise ValueError(f"takes exactly one channel: {' or '.join(type(self).model_fields)}")
+        return self
 
 
 class DevicesSettings(Model):

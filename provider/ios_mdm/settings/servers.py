@@ -73,7 +73,9 @@ class ServerSettings(Model):
             if install is not None and install.password_secret is not None:
                 yield f"{slot}.install.passwordSecret", install.password_secret
         if self.distribution is not None:
-            yield "distribution.channel.nanomdm.apiKeySecret", self.distribution.channel.nanomdm.api_key_secret
+            key = self.distribution.channel.chosen.key
+            if key is not None:
+                yield f"distribution.channel.{key.where}", key.secret
 
     @property
     def room_for_tags(self) -> int:
