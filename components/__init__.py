@@ -12,6 +12,7 @@ from ios_mdm.settings.certificates import (
     MainSettings,
     ReserveSettings,
 )
+from ios_mdm.settings.channels.directory import DirectorySettings
 from ios_mdm.settings.channels.nanomdm import NanoMdmSettings
 from ios_mdm.settings.distribution import ChannelSettings, DevicesSettings, DistributionSettings, ProfileSettings
 
@@ -27,6 +28,7 @@ __all__ = [
     "ChannelSettings",
     "DefinitionError",
     "DevicesSettings",
+    "DirectorySettings",
     "DistributionSettings",
     "InstallMainSettings",
     "InstallReserveSettings",

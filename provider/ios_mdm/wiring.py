@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.bundles import BundleReader
     from ios_mdm.app.collector.handler import Collector
     from ios_mdm.app.consumer import Consumer
+    from ios_mdm.app.delivery.files import FileDeliveryService
     from ios_mdm.app.delivery.service import DeliveryService
     from ios_mdm.app.offers import Offers
     from ios_mdm.app.pair.preview import ReadOffers
@@ -41,17 +42,20 @@ if TYPE_CHECKING:
     from ios_mdm.ports import (
         Clock,
         CustomCertificates,
+        Folder,
         GivenResources,
         HttpHandler,
         Ledger,
         MdmChannel,
         Prerequisites,
         Probe,
+        ProfileDirectory,
         Scheduler,
         SecretStore,
         SecretValues,
     )
     from ios_mdm.settings import DistributionSettings, ServerSettings
+    from ios_mdm.settings.channels.channel import ChannelTools, FileChannelSettings
 
 __all__ = ["Wiring", "process_wiring"]
 
@@ -169,11 +173,30 @@ class Wiring:
             DefinitionError: The secret does not exist, is not for the channel's URL or holds no valid API key, or the
                 settings are invalid.
         """
+        channel = settings.channel.devices
+        if channel is None:
+            raise DefinitionError(f"{settings.channel.chosen.destination} is not an MDM server: it takes no commands")
+        return channel.connect(self._channel_tools(region))
+
+    def directory(self, settings: FileChannelSettings, region: str | None) -> ProfileDirectory:
+        """Return the place of the files of a definition, for another tool that distributes the profile."""
+        return settings.connect(self._channel_tools(region))
+
+    def _channel_tools(self, region: str | None) -> ChannelTools:
         from ios_mdm.app.references import api_key
         from ios_mdm.settings.channels.channel import ChannelTools
 
-        tools = ChannelTools(base=self.base, api_key=lambda key: api_key(self.values(region), key))
-        return settings.channel.chosen.connect(tools)
+        return ChannelTools(
+            base=self.base,
+            api_key=lambda key: api_key(self.values(region), key),
+            folder=lambda path: self.folder(path, region),
+        )
+
+    def folder(self, path: str, region: str | None) -> Folder:
+        """Return a folder that other tools read: a path relative to the project, or ``s3://bucket/prefix``."""
+        from ios_mdm.adapters.folders import open_folder
+
+        return open_folder(path, base=self.base, aws=self._aws(region))
 
     def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
         """Check the preconditions of :meth:`channel` that can be checked without reading the API key.
@@ -259,10 +282,16 @@ class Wiring:
 
     def deliveries(
         self, settings: DistributionSettings, region: str | None, *, report: Callable[[str], None]
-    ) -> DeliveryService:
-        """Return the service that sends profiles. It contacts the MDM server only to send."""
+    ) -> DeliveryService | FileDeliveryService:
+        """Return the service that sends profiles, or writes them to files. It contacts the MDM server only to send."""
+        from ios_mdm.app.delivery.files import FileDeliveryService
         from ios_mdm.app.delivery.service import DeliveryService
 
+        files = settings.channel.files
+        if files is not None:
+            return FileDeliveryService(
+                partial(self.directory, files, region), files, self.store(region), self.clock(), report=report
+            )
         return DeliveryService(
             partial(self.channel, settings, region),
             self.store(region),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ios_mdm.app.delivery.distributor import Delivery
+    from ios_mdm.app.delivery.files import FileDeliveryService
     from ios_mdm.app.delivery.service import DeliveryService
     from ios_mdm.app.pair.service import PairService
     from ios_mdm.app.pair.values import PairRequest, PairResult, PairView
@@ -112,7 +113,12 @@ class Reconciler:
         deliveries: sends the profile; None if no profile is distributed.
     """
 
-    def __init__(self, pairs: PairService, switches: SwitchService, deliveries: DeliveryService | None = None) -> None:
+    def __init__(
+        self,
+        pairs: PairService,
+        switches: SwitchService,
+        deliveries: DeliveryService | FileDeliveryService | None = None,
+    ) -> None:
         self._pairs = pairs
         self._switches = switches
         self._deliveries = deliveries

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, StrictStr, Tag, model_validator
 
 from ios_mdm.core.enrollment import ENROLLMENT_ID, MAX_ENROLLMENT_ID_LENGTH
-from ios_mdm.settings.channels.channel import DeviceChannelSettings
+from ios_mdm.settings.channels.channel import ChannelModel, DeviceChannelSettings, FileChannelSettings
+from ios_mdm.settings.channels.directory import DirectorySettings
 from ios_mdm.settings.channels.nanomdm import NanoMdmSettings
 from ios_mdm.settings.fields import Model
 
@@ -25,14 +26,25 @@ class ChannelSettings(Model):
     """The MDM server that sends the profile to the devices: exactly one channel."""
 
     nanomdm: NanoMdmSettings | None = None
+    directory: DirectorySettings | None = None
 
     @property
-    def chosen(self) -> DeviceChannelSettings:
+    def chosen(self) -> ChannelModel:
         """The settings of the channel that is given."""
-        return next(channel for channel in self._all_channels if isinstance(channel, DeviceChannelSettings))
+        return self._all_channels[0]
 
     @property
-    def _all_channels(self) -> list[object]:
+    def devices(self) -> DeviceChannelSettings | None:
+        """The settings of the MDM server whose API queues commands; None if files are written."""
+        return self.chosen if isinstance(self.chosen, DeviceChannelSettings) else None
+
+    @property
+    def files(self) -> FileChannelSettings | None:
+        """The settings of the files that another tool distributes; None if an MDM server is used."""
+        return self.chosen if isinstance(self.chosen, FileChannelSettings) else None
+
+    @property
+    def _all_channels(self) -> list[ChannelModel]:
         return [channel for name in type(self).model_fields if (channel := getattr(self, name)) is not None]
 
     @model_validator(mode="after")
@@ -82,8 +94,19 @@ class DistributionSettings(Model):
     channel: ChannelSettings
     devices: Annotated[
         Annotated[DeviceList, Tag("list")] | Annotated[DevicesSettings, Tag("from")], Discriminator(_devices_kind)
-    ]
+    ] = Field(default_factory=list)
     ledger: Annotated[StrictStr, Field(pattern=r"^sqlite:///.+")] | None = None
+
+    @model_validator(mode="after")
+    def _devices_of_the_channel(self) -> Self:
+        if self.channel.files is None and "devices" not in self.model_fields_set:
+            raise ValueError("names no devices: add `devices`")
+        if self.channel.files is not None and self.model_fields_set & {"devices", "ledger"}:
+            raise ValueError(
+                "has a channel that only writes files, so this program sends nothing to devices and gets no answers: "
+                "remove devices and ledger"
+            )
+        return self
 
     @model_validator(mode="after")
     def _inventory(self) -> Self:

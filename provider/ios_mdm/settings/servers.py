@@ -163,6 +163,12 @@ class StackSettings(Model):
                         f"server {server.name!r}: {key} names a secret under {self.aws.secret_prefix}/, which is "
                         "reserved for the private keys of pairs: use a secret with another name"
                     )
+        folders = _duplicates(filter(None, map(_folder, self.servers)))
+        if folders:
+            raise ValueError(
+                f"servers: the folder {folders[0]!r} is used twice: choose another distribution.channel.directory.path "
+                "for each server"
+            )
         shared = _duplicates(filter(None, map(profile_identifier, self.servers)))
         if shared:
             raise ValueError(
@@ -182,6 +188,11 @@ class FolderStackSettings(Model):
 def profile_identifier(server: ServerSettings) -> str | None:
     """Return the profile identifier of a server, or None if the server has no distribution."""
     return None if server.distribution is None else server.distribution.profile.identifier
+
+
+def _folder(server: ServerSettings) -> str | None:
+    files = None if server.distribution is None else server.distribution.channel.files
+    return None if files is None else files.destination
 
 
 def _duplicates(values: Iterable[str]) -> list[str]:

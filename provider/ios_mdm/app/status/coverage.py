@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ios_mdm.app.delivery.files import confirmation_notice
 from ios_mdm.app.devices import no_devices_advice, read_devices
 from ios_mdm.core.ledger.values import DeliveryStatus
 from ios_mdm.core.pair.decision import Notice, Severity
@@ -105,8 +106,7 @@ def distribution(
         return unknown, [*former, _notice(f"{unknown.coverage_text}: {error}")]
     found = Distribution(identifier=identifier, profile=digest, devices=devices)
     if devices is None:
-        message = f"{found.coverage_text}: name a ledger under distribution.ledger"
-        return found, [*former, Notice(reason="no-ledger", severity=Severity.NOTICE, message=message)]
+        return found, [*former, *_unknown_coverage(found, settings)]
     if found.missing or not devices:
         message = (
             f"only {found.coverage_text}: a device without it loses its connection when the server presents a "
@@ -136,6 +136,15 @@ def _devices(
 ) -> tuple[DeviceStatus, ...]:
     enrollment_ids = read_devices(settings, ledger, base=base)
     return tuple(ledger.coverage(server=server, profile=digest, enrollment_ids=enrollment_ids).devices)
+
+
+def _unknown_coverage(found: Distribution, settings: DistributionSettings) -> Sequence[Notice]:
+    """Return the notices about a distribution without a ledger."""
+    if settings.channel.files is not None:
+        unconfirmed = confirmation_notice(settings.channel.files, found.profile)
+        return () if unconfirmed is None else (unconfirmed,)
+    message = f"{found.coverage_text}: name a ledger under distribution.ledger"
+    return (Notice(reason="no-ledger", severity=Severity.NOTICE, message=message),)
 
 
 def _notice(message: str) -> Notice:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ios_mdm.core.references import ApiKey
-    from ios_mdm.ports import MdmChannel
+    from ios_mdm.ports import Folder, MdmChannel, ProfileDirectory
 
-__all__ = ["ChannelTools", "DeviceChannelSettings"]
+__all__ = ["ChannelModel", "ChannelTools", "DeviceChannelSettings", "FileChannelSettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,18 +24,20 @@ class ChannelTools:
     Args:
         base: folder of the project, to which the paths of a definition are relative.
         api_key: returns an API key if it may be sent to its URL. The key is kept in memory only (R29).
+        folder: returns a folder by its path, or by ``s3://bucket/prefix``.
     """
 
     base: Path
     api_key: Callable[[ApiKey], str]
+    folder: Callable[[str], Folder]
 
 
-class DeviceChannelSettings(Model):
-    """Settings of an MDM server whose API queues commands for devices."""
+class ChannelModel(Model):
+    """Settings of a channel. A channel uses one of the two base classes below."""
 
     @property
     def destination(self) -> str:
-        """The URL of the MDM server, which names it in records and messages."""
+        """The URL of the MDM server, or the path of the folder, which names it in records and messages."""
         raise NotImplementedError
 
     @property
@@ -43,11 +45,32 @@ class DeviceChannelSettings(Model):
         """The reference to the API key; None if the API needs none."""
         return None
 
+
+class DeviceChannelSettings(ChannelModel):
+    """Settings of an MDM server whose API queues commands for devices."""
+
     def connect(self, tools: ChannelTools) -> MdmChannel:
         """Return the connection to the MDM server. It may be opened later.
 
         Raises:
             DefinitionError: The settings are invalid, or the API key cannot be used for the URL.
             StoreError: AWS refuses to read the API key.
+        """
+        raise NotImplementedError
+
+
+class FileChannelSettings(ChannelModel):
+    """Settings of files that another tool distributes to devices. It has no device list, and gets no answers."""
+
+    @property
+    def confirmed_digest(self) -> str | None:
+        """SHA-256 of the profile that the devices have, as the administrator confirms; None if nothing is confirmed."""
+        raise NotImplementedError
+
+    def connect(self, tools: ChannelTools) -> ProfileDirectory:
+        """Return the place of the files. It may be opened later.
+
+        Raises:
+            DefinitionError: The settings are invalid.
         """
         raise NotImplementedError
