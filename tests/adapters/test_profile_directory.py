@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import plistlib
+import re
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 import boto3
@@ -25,7 +27,7 @@ from tests.support.distribution import pems
 from tools.services import ministack
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from botocore.client import BaseClient
 
     from ios_mdm.ports import Folder
 
@@ -200,3 +202,17 @@ def test_a_bucket_that_does_not_exist_is_named(request: pytest.FixtureRequest) -
         'GetObject on object "s3://no-such-bucket/manifest.json" failed: there is no such bucket. Correct '
         "distribution.channel.directory.path, or create the bucket, and run again."
     )
+
+
+def test_the_documented_policy_allows_the_calls_and_no_more(watched: Watched) -> None:
+    """The policy of the page has these actions, plus the one that makes a missing object visible."""  # R40
+    if not isinstance(watched.folder, S3Folder):
+        return
+    called = set()
+    client = cast("BaseClient", AWS.s3())
+    client.meta.events.register("before-call", lambda model, **_rest: called.add(f"s3:{model.name}"))
+    directory(watched).publish(profile(1), server="berlin", host=HOST)
+    page = (Path(__file__).parents[2] / "docs" / "permissions.md").read_text(encoding="utf-8")
+    (policy,) = re.findall(r"^```json bucket$(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    allowed = {action for statement in json.loads(policy)["Statement"] for action in statement["Action"]}
+    assert allowed == called | {"s3:ListBucket"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ios_mdm.core.references import ApiKey
 from ios_mdm.errors import DefinitionError
-from ios_mdm.settings import NanoMdmSettings
+from ios_mdm.settings import NanoMdmSettings, parse_server, parse_stack
 from ios_mdm.settings.channels.channel import DeviceChannelSettings
 from ios_mdm.settings.distribution import ChannelSettings, DistributionSettings, ProfileSettings
 from ios_mdm.wiring import Wiring
@@ -87,3 +88,64 @@ def test_a_definition_has_exactly_one_channel() -> None:
     chosen = Channels(nanomdm=nanomdm).chosen
     assert chosen.key == ApiKey(where="nanomdm.apiKeySecret", secret="mdm/key", url="https://mdm.example.com")  # noqa: S106 - a name
     assert chosen.destination == "https://mdm.example.com"
+
+
+PROFILE = {"identifier": "com.example.trust"}
+
+
+def server(name: str = "berlin", /, **distribution: object) -> dict[str, object]:
+    """Return a server with this distribution."""
+    return {"name": name, "address": "mdm.example.com", "distribution": {"profile": PROFILE, **distribution}}
+
+
+FOLDER = {"directory": {"path": "out"}}
+NANOMDM = {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/key"}}
+
+
+@pytest.mark.parametrize(
+    ("distribution", "message"),
+    [
+        ({"channel": FOLDER, "devices": ["AAAA-1"]}, "distribution has a channel that only writes files"),
+        ({"channel": FOLDER, "ledger": "sqlite:///x"}, "distribution has a channel that only writes files"),
+        ({"channel": NANOMDM}, "distribution names no devices: add `devices`"),
+        ({"channel": {}}, "channel takes exactly one channel: nanomdm or directory"),
+        ({"channel": FOLDER | NANOMDM, "devices": ["AAAA-1"]}, "channel takes exactly one channel"),
+        *(
+            ({"channel": {"directory": {"path": path}}}, "channel.directory.path is not a path")
+            for path in ("", " ", "a\nb", "a\0b")
+        ),
+        *(
+            (
+                {"channel": {"directory": {"path": path}}},
+                "channel.directory.path must be the path of a folder, or s3://",
+            )
+            for path in ("s3://", "s3://B/x", "s3://bucket/a b", "gs://bucket/x", "https://bucket.s3.amazonaws.com/x")
+        ),
+        *(
+            ({"channel": {"directory": {"path": "out", "distributed": digest}}}, "channel.directory.distributed")
+            for digest in ("", "0F" * 32, "0f" * 31, "yes", True)
+        ),
+    ],
+)
+def test_a_definition_of_files_that_cannot_work_is_refused(distribution: dict[str, Any], message: str) -> None:
+    """The message names the key, and says what to do."""
+    with pytest.raises(DefinitionError, match=re.escape(message)):
+        parse_server(server(**distribution), "berlin")
+
+
+@pytest.mark.parametrize("path", ["out", "/srv/profiles", "../other checkout", "s3://bucket", "s3://my-bucket/a/b/"])
+def test_paths_of_folders_and_buckets_are_accepted(path: str) -> None:
+    """A slash at the end does not count."""
+    found = parse_server(server(channel={"directory": {"path": path}}), "berlin").distribution
+    assert found is not None
+    assert found.channel.files is not None
+    assert found.channel.devices is None
+    assert (found.channel.chosen.destination, found.channel.chosen.key) == (path.rstrip("/"), None)
+    assert found.devices == []
+
+
+def test_two_servers_cannot_share_a_folder() -> None:
+    """Each would replace the manifest of the other."""
+    other = server("tokyo", channel={"directory": {"path": "out/"}})
+    with pytest.raises(DefinitionError, match="the folder 'out' is used twice"):
+        parse_stack({"servers": [server(channel=FOLDER), other]})
