@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.core.ledger.values import DeviceState, StatePolicy
 from ios_mdm.errors import IosMdmError
 from tools.services import local, ministack, process, records
 from tools.services.fleet import FleetError
@@ -273,14 +274,13 @@ def _check_in(state: Path, services: local.LocalServices, environment: Mapping[s
     )
     if shown.returncode != 0:
         raise DemoError("the outputs of the stack cannot be read, see the error above")
-    server, shown_server = next(iter(json.loads(shown.stdout).items()))
+    server = next(iter(json.loads(shown.stdout)))
     ledger = SqliteLedger(state / "ledger.sqlite")
 
     def waiting() -> bool:
-        coverage = ledger.coverage(
-            server=server, profile=shown_server["profile"]["sha256"], enrollment_ids=services.fleet.ids()
-        )
-        return any(device.status == "pending" for device in coverage.devices)
+        publication = ledger.publication(server)
+        policy = StatePolicy(revision=None if publication is None else publication.revision)
+        return ledger.counts(server, policy, enrollment_ids=services.fleet.ids())[DeviceState.QUEUED] > 0
 
     try:
         Retrying(retry=retry_if_result(bool), wait=wait_fixed(0.1), stop=stop_after_delay(ANSWER_LIMIT))(waiting)

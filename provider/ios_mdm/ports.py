@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from ios_mdm.core.http import Request, Response
-    from ios_mdm.core.ledger.values import Coverage, DeviceEvent, Publication
+    from ios_mdm.core.ledger.values import DeviceEvent, DeviceRecord, DeviceState, Publication, StatePolicy
     from ios_mdm.core.pair.definition import Slot
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import Home
@@ -214,6 +215,9 @@ class MdmChannel(Protocol):
             DefinitionError: An id is not a valid enrollment id.
         """
 
+    def close(self) -> None:
+        """Close the connections to the server."""
+
 
 class Folder(Protocol):
     """A folder that other tools read. Each method raises a ``DeliveryError`` if the folder cannot be used."""
@@ -251,16 +255,26 @@ class ProfileDirectory(Protocol):
 class Ledger(Protocol):
     """The record of the profiles that were sent to devices, of their answers, and of the certificates that they have.
 
-    Reports may arrive repeatedly and in any order. Each method raises a ``DeliveryError`` if the ledger cannot be used.
+    Reports may arrive repeatedly and in any order. Several threads and processes can use a ledger at the same time.
+    Each method raises a ``DeliveryError`` if the ledger cannot be used.
     """
 
     def publish(
-        self, server: str, profile: bytes, *, certificates: Iterable[bytes], seed: UUID, at: datetime
+        self,
+        server: str,
+        profile: bytes,
+        *,
+        certificates: Iterable[bytes],
+        seed: UUID,
+        at: datetime,
+        channel: str = "",
+        is_for_all: bool = False,
     ) -> Publication:
         """Record the profile that devices of *server* are sent from now on, and return the record.
 
-        If *profile* was published last, nothing changes. Else it gets the next revision, and what devices reported of a
-        certificate that no published profile has is deleted.
+        If *profile* was published last, it keeps its revision, seed and time; only *channel* and *is_for_all* change.
+        Else it gets the next revision, and what devices reported of a certificate that no published profile has is
+        deleted.
 
         Args:
             server: name of the server.
@@ -268,10 +282,15 @@ class Ledger(Protocol):
             certificates: SHA-256 of the DER of each certificate in the profile, 32 bytes each.
             seed: random UUID, from which the CommandUUIDs of a new revision derive.
             at: current time, aware UTC.
+            channel: URL of the MDM server.
+            is_for_all: whether the definition takes the devices of *server* from the ledger.
         """
 
     def publication(self, server: str) -> Publication | None:
         """Return the profile of *server* that was published last; None if there is none."""
+
+    def publications(self) -> Sequence[Publication]:
+        """Return the profile of each server that was published last, sorted by server."""
 
     def record_enqueued(
         self, command_uuid: str, *, publication: Publication, epochs: Mapping[str, int], at: datetime
@@ -279,47 +298,92 @@ class Ledger(Protocol):
         """Record that a published profile was queued for devices. A repetition has no effect.
 
         Args:
-            command_uuid: CommandUUID of the command.
+            command_uuid: CommandUUID of the command. A command that is sent again needs another one.
             publication: the profile.
-            epochs: for each enrollment id, the epoch that ``coverage`` returned before the command was queued. If the
-                device enrolls again later, the command does not count.
+            epochs: for each enrollment id, the epoch that ``waiting`` or ``devices`` returned before the command was
+                queued. If the device enrolls again later, the command does not count.
             at: time at which the command was queued, aware UTC.
         """
 
-    def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> None:
+    def record_asked(self, enrollment_ids: Iterable[str], *, at: datetime) -> None:
+        """Record that a CertificateList was queued for devices.
+
+        Args:
+            enrollment_ids: enrollment ids of the devices.
+            at: time at which the command was queued, aware UTC.
+        """
+
+    def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> Sequence[str]:
         """Record the events of an MDM server atomically and durably.
 
         Events may arrive before ``record_enqueued``. Each event counts once, with the time stated in it. Answers to
-        commands of other senders never count in ``coverage``. Of a list of certificates, only those in published
+        commands of other senders never change the state of a device. Of a list of certificates, only those in published
         profiles are recorded.
 
         Args:
             events: any number of events of any devices.
             now: current time, aware UTC; records that are too old at this time are deleted.
 
+        Returns:
+            Enrollment ids of the devices whose enrollment began with these events: an Authenticate and a later sign of
+            life are known, in whichever order they arrived. Each epoch of a device is returned once. A device that
+            has left again with these events is not returned.
+
         Raises:
-            ValueError: An answer has a status other than ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``, or a time has no
-                zone.
+            ValueError: A time has no zone.
         """
 
     def enrolled_ids(self) -> Sequence[str]:
         """Return the enrollment ids of all enrolled devices, sorted."""
 
-    def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
-        """Return the state of *profile* (SHA-256, hex) on each of these devices.
+    def devices(self, server: str, *, enrollment_ids: Sequence[str] | None = None) -> Iterator[DeviceRecord]:
+        """Yield the records of devices for *server*.
 
-        On a device, each profile of a server replaces the former one. So only the profile that was published last can
-        have another state than ``not-sent``. Records of a former enrollment of a device do not count.
-        """
-
-    def proofs(self, certificate: bytes, *, enrollment_ids: Sequence[str]) -> Mapping[str, datetime]:
-        """Return the devices whose last list of certificates has *certificate*, with the time of the list.
-
-        A list of a former enrollment does not count.
+        The records are read in parts, so they are not from one instant, and other processes can write meanwhile.
 
         Args:
-            certificate: SHA-256 of the DER of the certificate, 32 bytes.
-            enrollment_ids: enrollment ids of devices.
+            server: name of the server.
+            enrollment_ids: enrollment ids of devices: one record each, in this order. None: each device that enrolled
+                or left, sorted by enrollment id.
+        """
+
+    def counts(
+        self, server: str, policy: StatePolicy, *, enrollment_ids: Sequence[str] | None = None
+    ) -> Mapping[DeviceState, int]:
+        """Return the number of devices in each state. Each state is a key.
+
+        The result is that of ``device_status`` for each record of ``devices``.
+
+        Args:
+            server: name of the server.
+            policy: the profile, and the settings from which states are computed.
+            enrollment_ids: enrollment ids of devices, without duplicates. None: each device that enrolled or left.
+        """
+
+    def waiting(self, server: str, revision: int | None, *, enrollment_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the devices that were not sent a revision in their current enrollment, with the epoch of each.
+
+        A device that answered the command in its current enrollment was sent it.
+
+        Args:
+            server: name of the server.
+            revision: revision of the profile; None if it is not published: the result then has all devices.
+            enrollment_ids: enrollment ids of devices. The result is in this order.
+        """
+
+    def claim_push(
+        self, enrollment_id: str, *, at: datetime, limit: int = 3, window: timedelta = timedelta(days=1)
+    ) -> bool:
+        """Return whether a device may be sent a command without a request of the user, and count the command.
+
+        At most *limit* claims of a device are within *window*. Concurrent claims are counted one after the other.
+        Claims that are older than *window* are deleted.
+
+        Args:
+            enrollment_id: enrollment id of the device.
+            at: current time, aware UTC. A later claim counts, too: a clock can be set back.
+            limit: maximum number of claims.
+            window: duration, which ends at *at*. A claim at its start does not count.
         """
 
     def delete_devices(self, *, left_before: datetime) -> int:

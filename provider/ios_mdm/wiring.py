@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.collector.handler import Collector
     from ios_mdm.app.consumer import Consumer
     from ios_mdm.app.delivery.files import FileDeliveryService
+    from ios_mdm.app.delivery.requested import RequestedCommands
     from ios_mdm.app.delivery.service import DeliveryService
     from ios_mdm.app.offers import Offers
     from ios_mdm.app.pair.preview import ReadOffers
@@ -296,6 +297,30 @@ class Wiring:
             partial(self.channel, settings, region),
             self.store(region),
             None if settings.ledger is None else self.ledger(settings.ledger),
+            self.clock(),
+            report=report,
+            rules=settings.ledger_rules,
+        )
+
+    def requested_commands(
+        self, settings: DistributionSettings, region: str | None, *, report: Callable[[str], None]
+    ) -> RequestedCommands:
+        """Return the service that sends the commands that a user requests.
+
+        Args:
+            settings: settings of the distribution, with a ledger.
+            region: AWS region; None for the region of the environment.
+            report: receives each line of progress.
+
+        Raises:
+            DefinitionError: *settings* name no ledger.
+        """
+        from ios_mdm.app.delivery.requested import RequestedCommands
+
+        return RequestedCommands(
+            self.store(region),
+            self.ledger(settings.ledger or ""),
+            partial(self.channel, settings, region),
             self.clock(),
             report=report,
         )

@@ -13,14 +13,15 @@ import socket
 import ssl
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ios_mdm.adapters import nanomdm
+from ios_mdm.adapters import nanomdm, nanomdm_client
 from ios_mdm.adapters.nanomdm import NanoMdm
 from ios_mdm.core.enrollment import MAX_ENROLLMENT_ID_LENGTH, checked_enrollment_ids
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError, IosMdmError
@@ -42,6 +43,21 @@ DEVICE = "8b3b8ba3783e9ade1dae4fbb944ab3afc0ce5b69"
 def command(uuid: str) -> bytes:
     """Return an InstallProfile command."""
     return plistlib.dumps({"CommandUUID": uuid, "Command": {"RequestType": "InstallProfile", "Payload": b"a profile"}})
+
+
+@pytest.fixture(autouse=True)
+def closed_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the connections of each channel that a test creates."""
+    check, created = NanoMdm.__post_init__, list[NanoMdm]()
+
+    def record(channel: NanoMdm) -> None:
+        check(channel)
+        created.append(channel)
+
+    monkeypatch.setattr(NanoMdm, "__post_init__", record)
+    yield
+    for one in created:
+        one.close()
 
 
 @pytest.fixture(scope="module", params=["inmem", "filekv"])
@@ -125,6 +141,43 @@ def test_a_thousand_devices_are_one_request(channel: NanoMdm) -> None:
     ids = [f"{number:040x}" for number in range(1000)]
     big = NanoMdm(url=channel.url, api_key=channel.api_key, push=False, batch_size=1000)
     assert big.enqueue(ids, command("a-thousand")) == ()
+
+
+def test_all_calls_of_a_run_share_a_connection_and_a_tls_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The root certificates are read once. After `close`, the server sees the end of the connection."""  # R40
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    root = tmp_path / "root.pem"
+    authority.cert_pem.write_to_path(str(root))
+    contexts, opened = count(), count()
+    create, setup = ssl.create_default_context, _Broken.setup
+
+    def create_context(**options: Any) -> ssl.SSLContext:
+        next(contexts)
+        return create(**options)
+
+    def open_connection(handler: _Broken) -> None:
+        next(opened)
+        setup(handler)
+
+    monkeypatch.setattr(ssl, "create_default_context", create_context)
+    monkeypatch.setattr(_Broken, "protocol_version", "HTTP/1.1")
+    monkeypatch.setattr(_Broken, "setup", open_connection)
+    with broken_server((200, b'{"command_uuid": "u"}'), tls=context) as (url, requests):
+        channel = NanoMdm(url=f"{url}/prefix", api_key="a-key", ca_file=str(root), push=False)
+        for _ in range(5):
+            assert channel.enqueue([DEVICE, f"{DEVICE}:a+b@example.com"], command("u")) == ()
+        assert (repr(opened), repr(contexts)) == ("count(1)", "count(1)")
+        channel.close()
+        channel.enqueue([DEVICE], command("u"))
+        assert (repr(opened), repr(contexts)) == ("count(2)", "count(1)")
+        channel.close()
+    assert requests == [f"/prefix/v1/enqueue/{DEVICE},{DEVICE}%3Aa%2Bb%40example.com?nopush=1"] * 5 + [
+        f"/prefix/v1/enqueue/{DEVICE}?nopush=1"
+    ]
 
 
 @pytest.mark.parametrize("status", [413, 414, 431])
@@ -290,7 +343,7 @@ def test_a_host_that_does_not_resolve_is_reported() -> None:
 
 def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is accepted but never answered ends with a timeout."""
-    monkeypatch.setattr(nanomdm, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(nanomdm_client, "READ_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(DeliveryError, match="does not answer within"):
@@ -428,7 +481,7 @@ def test_no_answer_that_is_not_http_shows_an_id_or_the_key() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def echo() -> None:
-            for _ in range(nanomdm.ATTEMPTS):
+            for _ in range(nanomdm_client.ATTEMPTS):
                 connection, _address = listening.accept()
                 with connection:
                     connection.sendall(connection.recv(65536))

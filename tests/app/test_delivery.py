@@ -17,13 +17,13 @@ from ios_mdm.adapters.clock import FixedClock
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
 from ios_mdm.app.delivery.distributor import Delivery, Distributor
 from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, no_devices_advice, read_devices
-from ios_mdm.core.ledger.values import DeliveryStatus
+from ios_mdm.core.ledger.values import AnswerStatus, DeviceState
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import trust_profile
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
 from ios_mdm.settings import DistributionSettings
-from tests.support.events import record_answer, record_authenticate, record_device, record_sent
+from tests.support.events import record_answer, record_authenticate, record_device, record_sent, statuses_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,9 @@ class RecordingChannel:
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
         """Split the devices into batches of the same size."""
         return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
+
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept a command, or fail."""
@@ -133,8 +136,8 @@ def test_every_device_gets_it_once_in_batches(delivery: Delivery, ledger: Sqlite
     assert len(set(channel.uuids)) == 3
     assert {payload for _, _, payload in channel.batches_taken} == {delivery.profile}
     assert reports == ["push failed for 1", "profile queued for 7 of 7 devices"]
-    coverage = ledger.coverage(server="berlin", profile=delivery.digest, enrollment_ids=DEVICES)
-    assert {device.status for device in coverage.devices} == {DeliveryStatus.PENDING}
+    devices = statuses_of(ledger, DEVICES, profile=delivery.digest)
+    assert {device.state for device in devices} == {DeviceState.QUEUED}
 
 
 @pytest.mark.parametrize(
@@ -154,9 +157,9 @@ def test_a_batch_that_is_too_large_is_halved(
     assert reports == ["profile queued for 7 of 7 devices"]
     assert len(sizes) == len(set(channel.uuids))
     for uuid, (device, *_), _ in channel.batches_taken:
-        record_answer(ledger, uuid, device, DeliveryStatus.ACKNOWLEDGED, detail="", at=START)
-    coverage = ledger.coverage(server="berlin", profile=delivery.digest, enrollment_ids=DEVICES)
-    answered = [device for device in coverage.devices if device.status is DeliveryStatus.ACKNOWLEDGED]
+        record_answer(ledger, uuid, device, AnswerStatus.ACKNOWLEDGED, detail="", at=START)
+    devices = statuses_of(ledger, DEVICES, profile=delivery.digest)
+    answered = [device for device in devices if device.state is DeviceState.ACKNOWLEDGED]
     assert len(answered) == len(sizes)
 
 
@@ -239,7 +242,7 @@ def test_a_device_that_enrolls_again_is_sent_the_profile_again(delivery: Deliver
     distribute(delivery, ledger, first)
     for uuid, batch, _ in first.batches_taken:
         for device in batch:
-            record_answer(ledger, uuid, device, DeliveryStatus.ACKNOWLEDGED, at=START + timedelta(seconds=1))
+            record_answer(ledger, uuid, device, AnswerStatus.ACKNOWLEDGED, at=START + timedelta(seconds=1))
     record_authenticate(ledger, DEVICES[1], at=START - timedelta(seconds=1))
     assert distribute(delivery, ledger, again) == 0
     record_authenticate(ledger, DEVICES[0], at=START + timedelta(seconds=2))

@@ -22,8 +22,8 @@ from ios_mdm.adapters.http_server import HttpServer
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.nanomdm import NanoMdm
 from ios_mdm.app.collector.handler import Collector
-from ios_mdm.core.ledger.values import DeliveryStatus, DeviceStatus
-from tests.support.events import KEY, PROFILE, event, record_sent, signature
+from ios_mdm.core.ledger.values import DeviceState, DeviceStatus
+from tests.support.events import KEY, event, record_sent, signature, status_of, statuses_of
 from tests.support.nanomdm_server import nanomdm_server
 from tools.toolchain import ROOT
 
@@ -46,8 +46,7 @@ def ledger(tmp_path: Path) -> SqliteLedger:
 
 def status(ledger: Ledger, device: str = "D1") -> DeviceStatus:
     """Return the status of a device in the ledger."""
-    (one,) = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=[device]).devices
-    return one
+    return status_of(ledger, device)
 
 
 @contextmanager
@@ -87,18 +86,17 @@ def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, s
         busy.put(Status="NotNow", CommandUUID="c1")
 
         def known() -> dict[str, tuple[str, str]]:
-            devices = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids).devices
-            return {one.enrollment_id: (one.status, one.detail) for one in devices}
+            return {one.enrollment_id: (one.state, one.detail) for one in statuses_of(ledger, ids)}
 
         expected = {
-            "willing": (DeliveryStatus.ACKNOWLEDGED, ""),
-            "full": (DeliveryStatus.ERROR, "No space (NS 28)"),
-            "busy": (DeliveryStatus.NOT_NOW, ""),
-            "never-seen": (DeliveryStatus.PENDING, ""),
+            "willing": (DeviceState.ACKNOWLEDGED, ""),
+            "full": (DeviceState.FAILED, "No space (NS 28)"),
+            "busy": (DeviceState.NOT_NOW, ""),
+            "never-seen": (DeviceState.QUEUED, ""),
         }
         eventually(lambda: known() == expected)
         busy.put(Status="Acknowledged", CommandUUID="c1")
-        eventually(lambda: status(ledger, "busy").status == DeliveryStatus.ACKNOWLEDGED)
+        eventually(lambda: status(ledger, "busy").state == DeviceState.ACKNOWLEDGED)
         full.put(MessageType="CheckOut", Topic="com.apple.mgmt.test")
         eventually(lambda: ledger.enrolled_ids() == ("busy", "willing"))
 
@@ -128,7 +126,7 @@ def test_a_signed_large_event_is_recorded_while_others_hold_large_bodies_open(le
         headers = {"X-Hmac-Signature": signature(body)}
         url = f"http://{http.address}/"
         assert httpx.post(url, content=body, headers=headers, timeout=20, trust_env=False).status_code == 200
-    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+    assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
 
 def receive_command(*arguments: str) -> list[str]:
@@ -165,7 +163,7 @@ def test_the_command_listens_until_a_signal(ledger: SqliteLedger, tmp_path: Path
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
     assert not port_file.exists()
-    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+    assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
 
 @pytest.mark.parametrize(

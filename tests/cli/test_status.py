@@ -155,7 +155,7 @@ def test_json_has_one_shape(pair: Pair) -> None:
         "errors": 1,
         "notSent": 0,
         "missing": [
-            {"id": "AAAA-2", "status": "error", "detail": "[bold]no\x1b[2J"},
+            {"id": "AAAA-2", "status": "failed", "detail": "[bold]no\x1b[2J"},
             {"id": "AAAA-3", "status": "not-now", "detail": ""},
         ],
     }
@@ -167,7 +167,7 @@ def test_a_device_without_the_profile_is_a_warning(pair: Pair) -> None:
     result = pair.status()
     assert result.code == 1
     assert "4 of 5 devices have the profile" in result.out
-    assert re.search(r"error +│ AAAA-2: \[bold\]no\?\[2J", result.out)
+    assert re.search(r"failed +│ AAAA-2: \[bold\]no\?\[2J", result.out)
     assert "\x1b" not in result.out
 
 

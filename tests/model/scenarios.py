@@ -115,6 +115,9 @@ class _Down:
         """Return one batch."""
         return [enrollment_ids]
 
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
+
     def enqueue(self, _enrollment_ids: tuple[str, ...], _command: bytes) -> tuple[str, ...]:
         """Accept no command."""
         raise DeliveryError("the MDM server is down")

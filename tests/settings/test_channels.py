@@ -40,6 +40,9 @@ class Toy:
         """Return a notice with the number of devices."""
         return (f"{self.url}: {len(enrollment_ids)} devices, {len(command)} bytes",)
 
+    def close(self) -> None:
+        """Do nothing."""
+
 
 class ToySettings(DeviceChannelSettings):
     """The API of a toy."""

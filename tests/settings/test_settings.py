@@ -244,6 +244,17 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "bad device": (distribution(devices=["a b"]), "servers[0].distribution.devices[0]"),
     "no kind of devices": (distribution(devices={}), "distribution.devices takes exactly one of file and ledger"),
     "devices of no ledger": (distribution(devices={"ledger": True}), "names no ledger"),
+    "proof without a ledger": (
+        distribution(proof={"certificateList": True}, resendDays=3),
+        "distribution has proof, resendDays, but names no ledger",
+    ),
+    "no kind of proof": (distribution(ledger="sqlite:///l", proof={}), "distribution.proof.certificateList is missing"),
+    "proof is off": (
+        distribution(ledger="sqlite:///l", proof={"certificateList": False}),
+        "distribution.proof.certificateList",
+    ),
+    "no days": (distribution(ledger="sqlite:///l", resendDays=0), "distribution.resendDays"),
+    "too many days": (distribution(ledger="sqlite:///l", retentionDays=3651), "distribution.retentionDays"),
     "bad ledger": (distribution(ledger="/tmp/x"), "servers[0].distribution.ledger"),  # noqa: S108 - never opened
     "channel in the clear": (nanomdm(url="http://mdm.example.com"), "channel.nanomdm.url must be https"),
     "a long URL": (

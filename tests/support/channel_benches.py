@@ -239,6 +239,7 @@ class S3Bench(FolderBench):
             else:
                 yield self._directory(self.path, space=2)
 
-    def close(self) -> None:
+    def close(self, channel: object) -> None:
         """Close the clients of botocore, which keep connections for later calls."""
+        del channel
         aws.close_clients()

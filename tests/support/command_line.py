@@ -25,7 +25,7 @@ from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.app.switch_request import SwitchRequest
 from ios_mdm.app.switching import SwitchService
-from ios_mdm.core.ledger.values import DeliveryStatus
+from ios_mdm.core.ledger.values import AnswerStatus
 from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.profile import profile_digest, trust_profile
 from ios_mdm.settings import parse_server
@@ -165,7 +165,7 @@ class Pair:
         record_sent(self.ledger, "C1", server=self.name, profile=profile, enrollment_ids=DEVICES, at=START)
         for device, answer in answers.items():
             detail = "[bold]no\x1b[2J" if answer == "error" else ""
-            record_answer(self.ledger, "C1", device, DeliveryStatus(answer), detail=detail, at=START)
+            record_answer(self.ledger, "C1", device, AnswerStatus(answer), detail=detail, at=START)
         return profile_digest(profile)
 
     def status(self, *arguments: str, days: float = 0, **environment: str) -> Result:

@@ -10,12 +10,13 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ios_mdm.core.ledger.values import Answer, DeviceEvent
+from ios_mdm.core.ledger.state import device_status
+from ios_mdm.core.ledger.values import Answer, DeviceEvent, StatePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ios_mdm.core.ledger.values import DeliveryStatus
+    from ios_mdm.core.ledger.values import AnswerStatus, DeviceStatus
     from ios_mdm.ports import Ledger
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "record_device",
     "record_sent",
     "signature",
+    "status_of",
+    "statuses_of",
 ]
 
 EVENT_TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,13 +63,28 @@ def record_sent(
 ) -> None:
     """Publish a profile, and record that it was queued for devices in their current enrollments."""
     publication = ledger.publish(server, profile, certificates=(), seed=uuid.uuid4(), at=at)
-    devices = ledger.coverage(server=server, profile=publication.digest, enrollment_ids=enrollment_ids).devices
-    epochs = {one.enrollment_id: one.epoch for one in devices}
+    epochs = ledger.waiting(server, None, enrollment_ids=enrollment_ids)
     ledger.record_enqueued(command_uuid, publication=publication, epochs=epochs, at=at)
 
 
+def statuses_of(
+    ledger: Ledger, enrollment_ids: Sequence[str], *, server: str = "berlin", profile: str = PROFILE
+) -> list[DeviceStatus]:
+    """Return the state of a profile (SHA-256, hex) on these devices, in their order. No device is silent."""
+    publication = ledger.publication(server)
+    is_published = publication is not None and publication.digest == profile
+    policy = StatePolicy(revision=publication.revision if publication is not None and is_published else None)
+    return [device_status(one, policy) for one in ledger.devices(server, enrollment_ids=enrollment_ids)]
+
+
+def status_of(ledger: Ledger, enrollment_id: str, *, server: str = "berlin", profile: str = PROFILE) -> DeviceStatus:
+    """Return the state of a profile (SHA-256, hex) on one device."""
+    (one,) = statuses_of(ledger, [enrollment_id], server=server, profile=profile)
+    return one
+
+
 def record_answer(
-    ledger: Ledger, command_uuid: str, enrollment_id: str, status: DeliveryStatus, *, detail: str = "", at: datetime
+    ledger: Ledger, command_uuid: str, enrollment_id: str, status: AnswerStatus, *, detail: str = "", at: datetime
 ) -> None:
     """Record a device's answer as an event without copies."""
     answer = Answer(command_uuid=command_uuid, status=status, detail=detail)

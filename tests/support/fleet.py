@@ -49,6 +49,9 @@ class Channel:
         """Return one batch."""
         return [enrollment_ids]
 
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
+
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept a command, and record the labels."""
         assert enrollment_ids

@@ -33,6 +33,9 @@ class Channel:
         """Return one batch."""
         return [enrollment_ids]
 
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
+
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept the command, or raise DeliveryError if the server is down."""
         assert command

@@ -145,6 +145,9 @@ class ToyChannel:
         """Return the error for a server that does not answer."""
         return DeliveryError(f"the toy server does not answer: {error}")
 
+    def close(self) -> None:
+        """Do nothing: each call closes its connection."""
+
     def finish(self, connection: http.client.HTTPConnection) -> None:
         """Close the connection."""
         connection.close()

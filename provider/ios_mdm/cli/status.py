@@ -16,7 +16,7 @@ from ios_mdm.cli.definition_file import read_definition, selected_stack_file
 from ios_mdm.cli.exits import Exit, exit_on_error, print_error
 from ios_mdm.cli.output import echo
 from ios_mdm.cli.table import show
-from ios_mdm.core.ledger.values import DeliveryStatus
+from ios_mdm.core.ledger.values import DeviceState
 from ios_mdm.core.times import rfc3339
 
 if TYPE_CHECKING:
@@ -125,13 +125,12 @@ def _distribution(one: Distribution | None) -> _Json | None:
     return {
         "profile": one.profile,
         "devices": None if one.devices is None else len(one.devices),
-        "acknowledged": one.count(DeliveryStatus.ACKNOWLEDGED),
-        "pending": one.count(DeliveryStatus.PENDING, DeliveryStatus.NOT_NOW),
-        "errors": one.count(DeliveryStatus.ERROR),
-        "notSent": one.count(DeliveryStatus.NOT_SENT),
+        "acknowledged": one.count(DeviceState.ACKNOWLEDGED, DeviceState.PROVED),
+        "pending": one.count(DeviceState.QUEUED, DeviceState.NOT_NOW, DeviceState.SILENT),
+        "errors": one.count(DeviceState.FAILED),
+        "notSent": one.count(DeviceState.NOT_SENT, DeviceState.ERASED, DeviceState.GONE),
         "missing": [
-            {"id": device.enrollment_id, "status": str(device.status), "detail": device.detail}
-            for device in one.missing
+            {"id": device.enrollment_id, "status": str(device.state), "detail": device.detail} for device in one.missing
         ],
     }
 

@@ -29,7 +29,7 @@ _STYLES = {
     "warning": "yellow",
     "unknown": "magenta",
     "critical": "bold red",
-    "error": "red",
+    "failed": "red",
 }
 
 
@@ -104,7 +104,7 @@ def _distribution(table: Table, one: Distribution) -> None:
 def _missing(one: Distribution) -> Iterator[tuple[Text, Text]]:
     for device in one.missing[:_MAX_LISTED]:
         detail = f": {device.detail}" if device.detail else ""
-        yield _text(f"  {device.status}", device.status), _text(f"{device.enrollment_id}{detail}")
+        yield _text(f"  {device.state}", device.state), _text(f"{device.enrollment_id}{detail}")
     if len(one.missing) > _MAX_LISTED:
         yield Text("  …"), Text(f"and {len(one.missing) - _MAX_LISTED} more")
 

@@ -10,7 +10,7 @@ from pulumi.output import Unknown
 
 from ios_mdm import wiring
 from ios_mdm.app.delivery.content import ProfileContent, next_revision
-from ios_mdm.app.delivery.due import unsent_count
+from ios_mdm.app.delivery.due import DueCounts, due_counts
 from ios_mdm.app.delivery.secret_record import check_owner, is_recorded
 from ios_mdm.app.delivery.service import DeliveryRequest
 from ios_mdm.app.devices import devices_digest, devices_file, no_devices_advice
@@ -70,11 +70,17 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         before = replace(_content(olds, None), sha256=_digest(olds)) if olds else None
         revision = int(cast("int", olds["revision"])) if olds else 0
         inputs["revision"] = next_revision(before, revision, content)
-        unsent = 0
+        due = DueCounts()
         try:
             if settings.ledger is not None:
-                ledger = here.ledger(settings.ledger)
-                unsent = unsent_count(ledger, str(inputs["server"]), _digest(olds or {}), devices or ())
+                due = due_counts(
+                    here.ledger(settings.ledger),
+                    str(inputs["server"]),
+                    _digest(olds or {}),
+                    devices or (),
+                    rules=settings.ledger_rules,
+                    now=here.clock().now(),
+                )
         except DeliveryError as error:
             _warn_unread_devices(inputs, error)
             inputs |= {**_UNREAD_DEVICES, "revision": revision + 1}
@@ -82,7 +88,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         # input is Unknown and not left out: a saved plan allows any value of an unknown input, but no new input.
         is_made = content.chains is not None and is_known(inputs["pairId"])
         inputs["profileSha256"] = content.digest if is_made else Unknown()  # type: ignore[no-untyped-call]
-        inputs["repairs"] = _repair_count(olds, news, inputs, content, unsent)
+        inputs["repairs"] = _repair_count(olds, news, inputs, content, due)
         if devices and not (olds and ProfileDistributionProvider.is_same(olds, inputs)):
             _warn_refused_channel(inputs, settings, here)
         show_unconfirmed(str(inputs["server"]), settings.channel.files, inputs["profileSha256"])
@@ -142,8 +148,8 @@ def _is_lost(olds: Wire, news: Wire) -> bool:
     return store.describe(str(news["secret"])) is None
 
 
-def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent, unsent: int) -> int:
-    """Return the counter of repairs. A lost record or a device that enrolled again raises it, which plans an update.
+def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent, due: DueCounts) -> int:
+    """Return the counter of repairs. A lost record, or a device that is due, raises it, which plans an update.
 
     Without a record of the sent profile, no reserve in it is armed.
     """
@@ -162,13 +168,10 @@ def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent,
     if not inputs["deviceCount"]:
         return repairs  # nothing is sent, so nothing is recorded
     if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.process_wiring().clock().now()):
-        if not unsent:
+        if not any(due):
             return repairs
         severity = Severity.NOTICE
-        message = (
-            f"{unsent} of {inputs['deviceCount']} devices enrolled again, or were not sent the profile: `up` sends it "
-            "to them"
-        )
+        message = _due_message(due, int(cast("int", inputs["deviceCount"])))
     else:
         severity = Severity.WARNING
         message = (
@@ -177,6 +180,15 @@ def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent,
         )
     show_message(str(inputs["server"]), severity, message)
     return repairs + 1
+
+
+def _due_message(due: DueCounts, count: int) -> str:
+    parts = {
+        "enrolled again, or were not sent the profile: `up` sends it to them": due.unsent,
+        "failed or did not answer: `up` sends them the profile again": due.resent,
+        "did not report their certificates: `up` asks them again": due.asked,
+    }
+    return "; ".join(f"{number} of {count} devices {text}" for text, number in parts.items() if number)
 
 
 def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | None:
@@ -288,6 +300,7 @@ def _deliver(inputs: Wire, *, former_identifier: str | None = None, is_channel_s
             listed=devices_file(settings),
             is_channel_same=is_channel_same,
             channel=settings.channel.chosen.destination,
+            is_for_all=settings.is_for_all,
         ),
         _switch_request(inputs),
     )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, StrictStr, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, StrictInt, StrictStr, Tag, model_validator
+from pydantic.alias_generators import to_camel
 
 from ios_mdm.core.enrollment import ENROLLMENT_ID, MAX_ENROLLMENT_ID_LENGTH
+from ios_mdm.core.ledger.overdue import LedgerRules
 from ios_mdm.settings.channels.channel import ChannelModel, DeviceChannelSettings, FileChannelSettings
 from ios_mdm.settings.channels.directory import DirectorySettings
 from ios_mdm.settings.channels.nanomdm import NanoMdmSettings
 from ios_mdm.settings.fields import Model
 
-__all__ = ["ChannelSettings", "DevicesSettings", "DistributionSettings", "ProfileSettings"]
+__all__ = ["ChannelSettings", "DevicesSettings", "DistributionSettings", "ProfileSettings", "ProofSettings"]
 
 
 class ProfileSettings(Model):
@@ -67,6 +69,12 @@ class DevicesSettings(Model):
         return self
 
 
+class ProofSettings(Model):
+    """How devices report the certificates that they have."""
+
+    certificate_list: Literal[True]
+
+
 def _unique_devices(devices: list[str]) -> list[str]:
     if not devices:
         raise ValueError("is empty: list the enrollment ids of the devices, or remove distribution")
@@ -96,6 +104,23 @@ class DistributionSettings(Model):
         Annotated[DeviceList, Tag("list")] | Annotated[DevicesSettings, Tag("from")], Discriminator(_devices_kind)
     ] = Field(default_factory=list)
     ledger: Annotated[StrictStr, Field(pattern=r"^sqlite:///.+")] | None = None
+    proof: ProofSettings | None = None
+    resend_days: Annotated[StrictInt, Field(ge=1, le=365)] = 7
+    retention_days: Annotated[StrictInt, Field(ge=1, le=3650)] = 30
+
+    @property
+    def ledger_rules(self) -> LedgerRules:
+        """The settings of proof, resending and retention."""
+        return LedgerRules(
+            is_proof_configured=self.proof is not None,
+            resend_days=self.resend_days,
+            retention_days=self.retention_days,
+        )
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether the devices are those of the ledger."""
+        return isinstance(self.devices, DevicesSettings) and self.devices.ledger is not None
 
     @model_validator(mode="after")
     def _devices_of_the_channel(self) -> Self:
@@ -110,6 +135,10 @@ class DistributionSettings(Model):
 
     @model_validator(mode="after")
     def _inventory(self) -> Self:
-        if isinstance(self.devices, DevicesSettings) and self.devices.ledger and self.ledger is None:
+        if self.is_for_all and self.ledger is None:
             raise ValueError("takes its devices from the ledger, but names no ledger: add `ledger: sqlite:///path`")
+        without_effect = {"proof", "resend_days", "retention_days"} & self.model_fields_set
+        if self.ledger is None and without_effect:
+            names = ", ".join(to_camel(one) for one in sorted(without_effect))
+            raise ValueError(f"has {names}, but names no ledger, which records answers: add `ledger: sqlite:///path`")
         return self

@@ -14,11 +14,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ios_mdm.core.ledger.registers import NEVER, Enrollment, Finality, LastAnswer, Progress, microseconds
+from ios_mdm.core.ledger.registers import NEVER, Enrollment, Finality, LastAnswer, Progress, microseconds, time_of
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import Answer, Coverage, DeliveryStatus, DeviceEvent, DeviceStatus, Publication
+from ios_mdm.core.ledger.values import (
+    Answer,
+    AnswerStatus,
+    DeviceEvent,
+    DeviceRecord,
+    DeviceState,
+    DeviceStatus,
+    Publication,
+    StatePolicy,
+)
 from ios_mdm.errors import DeliveryError
-from tests.support.events import PROFILE, record_answer, record_authenticate, record_device, record_sent
+from tests.support.events import (
+    PROFILE,
+    record_answer,
+    record_authenticate,
+    record_device,
+    record_sent,
+    status_of,
+    statuses_of,
+)
 from tests.support.long import examples
 
 if TYPE_CHECKING:
@@ -30,7 +47,7 @@ OTHER_PROFILE = b"another profile"
 OTHER = hashlib.sha256(OTHER_PROFILE).hexdigest()
 START = datetime(2040, 1, 1, tzinfo=UTC)
 FIRST, SECOND, FOREIGN = (bytes([number]) * 32 for number in (1, 2, 3))
-ANSWERS = (DeliveryStatus.ACKNOWLEDGED, DeliveryStatus.ERROR, DeliveryStatus.NOT_NOW)
+ANSWERS = (AnswerStatus.ACKNOWLEDGED, AnswerStatus.ERROR, AnswerStatus.NOT_NOW)
 
 
 def later(seconds: int) -> datetime:
@@ -53,13 +70,12 @@ def sent(
 
 def status(ledger: Ledger, device: str = "a", *, profile: str = PROFILE, server: str = "berlin") -> DeviceStatus:
     """Return the state of the profile on one device."""
-    (one,) = ledger.coverage(server=server, profile=profile, enrollment_ids=[device]).devices
-    return one
+    return status_of(ledger, device, server=server, profile=profile)
 
 
 def acknowledged(ledger: Ledger, uuid: str = "c1", device: str = "a", *, at: int) -> None:
     """Record an acknowledgement."""
-    record_answer(ledger, uuid, device, DeliveryStatus.ACKNOWLEDGED, at=later(at))
+    record_answer(ledger, uuid, device, AnswerStatus.ACKNOWLEDGED, at=later(at))
 
 
 class TestDeliveries:
@@ -68,72 +84,71 @@ class TestDeliveries:
     def test_a_command_without_answer_is_pending(self, ledger: Ledger) -> None:
         """A device that has not answered is pending since its command was queued."""  # R15
         sent(ledger, at=5)
-        assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.PENDING, at=later(5))
+        assert status(ledger) == DeviceStatus(enrollment_id="a", state=DeviceState.QUEUED, at=later(5))
 
     def test_an_answer_replaces_pending(self, ledger: Ledger) -> None:
         """The devices have the requested order. A device without a command is `not-sent`."""
         sent(ledger, to=["a", "b"])
         acknowledged(ledger, device="b", at=9)
-        coverage = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=["b", "c", "a"])
-        assert coverage == Coverage(
-            profile=PROFILE,
-            devices=(
-                DeviceStatus(enrollment_id="b", status=DeliveryStatus.ACKNOWLEDGED, at=later(9)),
-                DeviceStatus(enrollment_id="c", status=DeliveryStatus.NOT_SENT),
-                DeviceStatus(enrollment_id="a", status=DeliveryStatus.PENDING, at=START),
-            ),
-        )
+        assert statuses_of(ledger, ["b", "c", "a"]) == [
+            DeviceStatus(enrollment_id="b", state=DeviceState.ACKNOWLEDGED, has_profile=True, at=later(9)),
+            DeviceStatus(enrollment_id="c", state=DeviceState.NOT_SENT),
+            DeviceStatus(enrollment_id="a", state=DeviceState.QUEUED, at=START),
+        ]
 
     def test_an_answer_may_arrive_before_its_command_is_recorded(self, ledger: Ledger) -> None:
         """A device can answer before `up` records the command."""
         acknowledged(ledger, at=1)
-        assert status(ledger).status == DeliveryStatus.NOT_SENT
+        assert status(ledger).state == DeviceState.NOT_SENT
         sent(ledger, at=2)
-        assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.ACKNOWLEDGED, at=later(1))
+        assert status(ledger) == DeviceStatus(
+            enrollment_id="a", state=DeviceState.ACKNOWLEDGED, has_profile=True, at=later(1)
+        )
 
     def test_an_error_has_the_explanation_of_the_device(self, ledger: Ledger) -> None:
         """The detail of the last error is returned, also if it arrived before its command was recorded."""
-        record_answer(ledger, "c1", "a", DeliveryStatus.ERROR, detail="no space (X 1)", at=later(1))
+        record_answer(ledger, "c1", "a", AnswerStatus.ERROR, detail="no space (X 1)", at=later(1))
         sent(ledger)
         assert status(ledger).detail == "no space (X 1)"
-        record_answer(ledger, "c1", "a", DeliveryStatus.ERROR, detail="no power (X 2)", at=later(2))
+        record_answer(ledger, "c1", "a", AnswerStatus.ERROR, detail="no power (X 2)", at=later(2))
         assert status(ledger).detail == "no power (X 2)"
 
     def test_a_resent_profile_is_pending_again_until_it_is_acknowledged(self, ledger: Ledger) -> None:
         """The last command counts, unless a device has acknowledged an earlier one."""
         sent(ledger, "c1")
-        record_answer(ledger, "c1", "a", DeliveryStatus.ERROR, detail="x", at=later(1))
+        record_answer(ledger, "c1", "a", AnswerStatus.ERROR, detail="x", at=later(1))
         sent(ledger, "c2", at=10)
-        assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.PENDING, at=later(10))
+        assert status(ledger) == DeviceStatus(enrollment_id="a", state=DeviceState.QUEUED, at=later(10))
         acknowledged(ledger, "c1", at=11)
-        assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
-        record_answer(ledger, "c2", "a", DeliveryStatus.ERROR, detail="y", at=later(12))
-        assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+        assert status(ledger).state == DeviceState.ACKNOWLEDGED
+        record_answer(ledger, "c2", "a", AnswerStatus.ERROR, detail="y", at=later(12))
+        assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
     def test_the_last_command_is_the_one_that_was_queued_last(self, ledger: Ledger) -> None:
         """Neither the CommandUUID nor the order of the records decides which command is later."""
         sent(ledger, "c1", at=10)
         sent(ledger, "c2", at=0)
-        record_answer(ledger, "c2", "a", DeliveryStatus.ERROR, detail="", at=later(1))
-        assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.PENDING, at=later(10))
+        record_answer(ledger, "c2", "a", AnswerStatus.ERROR, detail="", at=later(1))
+        assert status(ledger) == DeviceStatus(enrollment_id="a", state=DeviceState.QUEUED, at=later(10))
 
     @pytest.mark.parametrize("order", list(itertools.permutations(ANSWERS, 2)))
-    def test_the_most_final_answer_counts(self, ledger: Ledger, order: tuple[DeliveryStatus, ...]) -> None:
+    def test_the_most_final_answer_counts(self, ledger: Ledger, order: tuple[AnswerStatus, ...]) -> None:
         """An acknowledgement counts before an error, and an error before NotNow, in any order of arrival."""
         sent(ledger)
         for second, answer in enumerate(order):
             record_answer(ledger, "c1", "a", answer, at=later(second))
-        assert status(ledger).status == min(order, key=ANSWERS.index)
+        states = (DeviceState.ACKNOWLEDGED, DeviceState.FAILED, DeviceState.NOT_NOW)
+        assert status(ledger).state == states[min(map(ANSWERS.index, order))]
 
     def test_servers_and_profiles_are_separate(self, ledger: Ledger) -> None:
         """An answer counts only for the profile and the server of its command."""
         sent(ledger)
         acknowledged(ledger, at=1)
         record_sent(ledger, "c2", server="paris", profile=OTHER_PROFILE, enrollment_ids=["a"], at=later(2))
-        assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
-        assert status(ledger, profile=OTHER).status == DeliveryStatus.NOT_SENT
-        assert status(ledger, server="paris").status == DeliveryStatus.NOT_SENT
-        assert status(ledger, server="paris", profile=OTHER).status == DeliveryStatus.PENDING
+        assert status(ledger).state == DeviceState.ACKNOWLEDGED
+        assert status(ledger, profile=OTHER).state == DeviceState.NOT_SENT
+        assert status(ledger, server="paris").state == DeviceState.NOT_SENT
+        assert status(ledger, server="paris", profile=OTHER).state == DeviceState.QUEUED
 
     def test_a_repeated_record_of_a_command_changes_nothing(self, ledger: Ledger) -> None:
         """A command that `up` repeats after a crash keeps its time and its profile."""
@@ -146,20 +161,18 @@ class TestDeliveries:
         for second, (uuid, profile) in enumerate([("c9", b"a profile"), ("c1", OTHER_PROFILE)]):
             sent(ledger, uuid, at=second, profile=profile)
             acknowledged(ledger, uuid, at=second)
-        assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.NOT_SENT)
-        assert status(ledger, profile=OTHER).status == DeliveryStatus.ACKNOWLEDGED
+        assert status(ledger) == DeviceStatus(enrollment_id="a", state=DeviceState.NOT_SENT)
+        assert status(ledger, profile=OTHER).state == DeviceState.ACKNOWLEDGED
         sent(ledger, "c5", at=2)
-        assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.PENDING, at=later(2))
-        assert status(ledger, profile=OTHER).status == DeliveryStatus.NOT_SENT
+        assert status(ledger) == DeviceStatus(enrollment_id="a", state=DeviceState.QUEUED, at=later(2))
+        assert status(ledger, profile=OTHER).state == DeviceState.NOT_SENT
         acknowledged(ledger, "c1", at=3)
-        assert status(ledger).status == DeliveryStatus.PENDING
+        assert status(ledger).state == DeviceState.QUEUED
         acknowledged(ledger, "c5", at=3)
-        assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+        assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
-    def test_an_unknown_answer_or_a_time_without_zone_is_an_error_of_the_caller(self, ledger: Ledger) -> None:
-        """Only the three answers of a device and aware times are recorded."""
-        with pytest.raises(ValueError, match="not an answer"):
-            record_answer(ledger, "c1", "a", DeliveryStatus.PENDING, at=START)
+    def test_a_time_without_zone_is_an_error_of_the_caller(self, ledger: Ledger) -> None:
+        """Only aware times are recorded."""
         with pytest.raises(ValueError, match="zone"):
             record_device(ledger, "a", enrolled=True, at=START.replace(tzinfo=None))
 
@@ -173,8 +186,7 @@ class TestDeliveries:
         """These are more devices than SQLite takes parameters in one statement."""
         ids = [str(number) for number in range(40_000)]
         sent(ledger, to=ids)
-        coverage = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids)
-        assert {one.status for one in coverage.devices} == {DeliveryStatus.PENDING}
+        assert {one.state for one in statuses_of(ledger, ids)} == {DeviceState.QUEUED}
 
 
 class TestPublications:
@@ -200,6 +212,33 @@ class TestPublications:
         assert [(one.revision, one.seed.int) for one in (other, again)] == [(2, 3), (3, 4)]
         assert ledger.publication("berlin") == again
         assert ledger.publication("paris") is None
+
+    def test_the_sender_and_the_devices_of_a_profile_change_without_a_new_revision(self, ledger: Ledger) -> None:
+        """The URL of the MDM server and the source of the devices are not part of the profile."""  # R43
+        first = ledger.publish("berlin", b"a profile", certificates=[FIRST], seed=UUID(int=1), at=later(1))
+        assert (first.channel, first.is_for_all) == ("", False)
+        sent(ledger)
+        for channel, is_for_all in (("https://mdm.example.com", False), ("https://mdm.example.com", True), ("", True)):
+            made = ledger.publish(
+                "berlin",
+                b"a profile",
+                certificates=[FIRST],
+                seed=UUID(int=2),
+                at=later(2),
+                channel=channel,
+                is_for_all=is_for_all,
+            )
+            assert made == replace(first, channel=channel, is_for_all=is_for_all)
+            assert ledger.publication("berlin") == made
+            acknowledged(ledger, at=3)
+        assert status(ledger).state == DeviceState.ACKNOWLEDGED
+
+    def test_all_publications_are_sorted_by_server(self, ledger: Ledger) -> None:
+        """The collector finds the profiles of all servers."""  # R43
+        assert ledger.publications() == ()
+        for server in ("paris", "berlin"):
+            ledger.publish(server, b"a profile", certificates=[FIRST], seed=uuid4(), at=START)
+        assert ledger.publications() == (ledger.publication("berlin"), ledger.publication("paris"))
 
 
 class TestEnrollments:
@@ -227,30 +266,30 @@ class TestEnrollments:
         acknowledged(ledger, at=1)
         record_authenticate(ledger, "a", at=later(2))
         assert status(ledger) == DeviceStatus(
-            enrollment_id="a", status=DeliveryStatus.NOT_SENT, epoch=microseconds(later(2))
+            enrollment_id="a", state=DeviceState.ERASED, at=later(2), epoch=microseconds(later(2))
         )
-        assert status(ledger, "b").status == DeliveryStatus.PENDING
+        assert status(ledger, "b").state == DeviceState.QUEUED
         assert ledger.enrolled_ids() == ("a",)
         sent(ledger, "c2", at=3)
-        assert status(ledger).status == DeliveryStatus.PENDING
+        assert status(ledger).state == DeviceState.QUEUED
         acknowledged(ledger, "c2", at=4)
-        assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+        assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
     def test_an_older_authenticate_changes_nothing(self, ledger: Ledger) -> None:
         """The time in the event decides, not its arrival."""  # R42
         sent(ledger)
         acknowledged(ledger, at=1)
         record_authenticate(ledger, "a", at=START)
-        assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+        assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
     def test_a_command_of_a_former_enrollment_does_not_count(self, ledger: Ledger) -> None:
         """A device enrolled again between the start of `up` and its command: the MDM server deleted the command."""
         publication = ledger.publish("berlin", b"a profile", certificates=(), seed=uuid4(), at=START)
         record_authenticate(ledger, "a", at=later(5))
         ledger.record_enqueued("c1", publication=publication, epochs={"a": NEVER}, at=later(9))
-        assert status(ledger).status == DeliveryStatus.NOT_SENT
+        assert status(ledger).state == DeviceState.ERASED
         acknowledged(ledger, at=10)
-        assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+        assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
     def test_a_checkout_ends_the_records_of_a_device(self, ledger: Ledger) -> None:
         """A device that left and enrolled again is not covered, even if its Authenticate was lost."""  # R42
@@ -258,7 +297,7 @@ class TestEnrollments:
         acknowledged(ledger, at=1)
         record_device(ledger, "a", enrolled=False, at=later(2))
         record_device(ledger, "a", enrolled=True, at=later(3))
-        assert status(ledger).status == DeliveryStatus.NOT_SENT
+        assert status(ledger).state == DeviceState.NOT_SENT
 
     def test_an_event_older_than_its_device_changes_nothing(self, ledger: Ledger) -> None:
         """A CheckOut that is replayed after a year does not remove a device, and opens no epoch."""  # R42
@@ -297,15 +336,21 @@ class TestEnrollments:
         ids = ["gone", "left later", "returned", "here"]
         sent(ledger, to=ids, at=7)
         assert ledger.delete_devices(left_before=later(10)) == 1
-        devices = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids).devices
-        assert [(one.status, one.epoch) for one in devices] == [
-            (DeliveryStatus.NOT_SENT, NEVER),
-            (DeliveryStatus.PENDING, microseconds(later(10))),
-            (DeliveryStatus.PENDING, microseconds(later(5))),
-            (DeliveryStatus.PENDING, NEVER),
+        assert [(one.state, one.epoch) for one in statuses_of(ledger, ids)] == [
+            (DeviceState.NOT_SENT, NEVER),
+            (DeviceState.GONE, microseconds(later(10))),
+            (DeviceState.QUEUED, microseconds(later(5))),
+            (DeviceState.QUEUED, NEVER),
         ]
-        assert ledger.proofs(FIRST, enrollment_ids=ids) == {"here": later(3)}
+        assert proofs(ledger, FIRST, ids) == {"here": later(3)}
         assert ledger.delete_devices(left_before=later(10)) == 0
+
+
+def proofs(ledger: Ledger, certificate: bytes, devices: Sequence[str]) -> dict[str, datetime]:
+    """Return the devices whose last list of certificates has a certificate, with the time of the list."""
+    found = {one.enrollment_id: one for one in ledger.devices("berlin", enrollment_ids=devices)}
+    reported = {device: one.reported.get(certificate, NEVER) for device, one in found.items()}
+    return {device: time_of(at) for device, at in reported.items() if found[device].enrollment.is_proved(at)}
 
 
 def listed(ledger: Ledger, device: str, *certificates: bytes, at: int) -> None:
@@ -334,34 +379,34 @@ class TestProofs:
         """A proof has the time of the list. A later list without the certificate withdraws it."""  # R44
         listed(ledger, "a", FIRST, SECOND, at=1)
         listed(ledger, "b", SECOND, at=1)
-        assert ledger.proofs(FIRST, enrollment_ids=["a", "b", "c"]) == {"a": later(1)}
+        assert proofs(ledger, FIRST, ["a", "b", "c"]) == {"a": later(1)}
         listed(ledger, "a", SECOND, at=3)
-        assert ledger.proofs(FIRST, enrollment_ids=["a", "b"]) == {}
-        assert ledger.proofs(SECOND, enrollment_ids=["a"]) == {"a": later(3)}
+        assert proofs(ledger, FIRST, ["a", "b"]) == {}
+        assert proofs(ledger, SECOND, ["a"]) == {"a": later(3)}
         listed(ledger, "a", FIRST, at=2)
-        assert ledger.proofs(FIRST, enrollment_ids=["a"]) == {}
+        assert proofs(ledger, FIRST, ["a"]) == {}
         listed(ledger, "a", FIRST, at=4)
-        assert ledger.proofs(FIRST, enrollment_ids=["a"]) == {"a": later(4)}
+        assert proofs(ledger, FIRST, ["a"]) == {"a": later(4)}
 
     def test_a_proof_ends_with_its_enrollment(self, ledger: Ledger) -> None:
         """An erased device must prove the certificate again."""  # R42 R44
         listed(ledger, "a", FIRST, at=1)
         record_authenticate(ledger, "a", at=START)
-        assert ledger.proofs(FIRST, enrollment_ids=["a"]) == {"a": later(1)}
+        assert proofs(ledger, FIRST, ["a"]) == {"a": later(1)}
         record_authenticate(ledger, "a", at=later(2))
-        assert ledger.proofs(FIRST, enrollment_ids=["a"]) == {}
+        assert proofs(ledger, FIRST, ["a"]) == {}
         listed(ledger, "a", FIRST, at=3)
-        assert ledger.proofs(FIRST, enrollment_ids=["a"]) == {"a": later(3)}
+        assert proofs(ledger, FIRST, ["a"]) == {"a": later(3)}
 
     def test_only_published_certificates_are_recorded(self, ledger: Ledger) -> None:
         """Other certificates on a device are private. A certificate that no profile has any more is deleted."""
         listed(ledger, "a", FIRST, SECOND, FOREIGN, at=1)
         ledger.publish("paris", b"a profile", certificates=[FOREIGN], seed=uuid4(), at=START)
-        assert ledger.proofs(FOREIGN, enrollment_ids=["a"]) == {}
+        assert proofs(ledger, FOREIGN, ["a"]) == {}
         ledger.publish("berlin", OTHER_PROFILE, certificates=[SECOND], seed=uuid4(), at=START)
         ledger.publish("berlin", b"a profile", certificates=[FIRST, SECOND], seed=uuid4(), at=START)
-        assert ledger.proofs(FIRST, enrollment_ids=["a"]) == {}
-        assert ledger.proofs(SECOND, enrollment_ids=["a"]) == {"a": later(1)}
+        assert proofs(ledger, FIRST, ["a"]) == {}
+        assert proofs(ledger, SECOND, ["a"]) == {"a": later(1)}
 
 
 class TestEvents:
@@ -371,14 +416,14 @@ class TestEvents:
         """A second event with the identity and the time of a first one is a copy, in the same or a later call."""
         # R42
         sent(ledger)
-        answer = Answer(command_uuid="c1", status=DeliveryStatus.ERROR)
+        answer = Answer(command_uuid="c1", status=AnswerStatus.ERROR)
         first = DeviceEvent(
             identity=b"1" * 16, at=later(1), topic="mdm.Connect", enrollment_id="a", enrolled=True, answer=answer
         )
         ledger.record_events([first, replace(first, enrollment_id="b")], now=later(1))
-        copy = replace(first, answer=replace(answer, status=DeliveryStatus.ACKNOWLEDGED))
+        copy = replace(first, answer=replace(answer, status=AnswerStatus.ACKNOWLEDGED))
         ledger.record_events([copy], now=later(2))
-        assert status(ledger).status == DeliveryStatus.ERROR
+        assert status(ledger).state == DeviceState.FAILED
         assert ledger.enrolled_ids() == ("a",)
 
     def test_events_are_recorded_together_or_not_at_all(self, ledger: Ledger) -> None:
@@ -431,7 +476,7 @@ def record(ledger: Ledger, report: Report, publications: Sequence[Publication]) 
     elif report.kind in {"seen", "gone"}:
         record_device(ledger, "a", enrolled=report.kind == "seen", at=later(report.second))
     else:
-        record_answer(ledger, uuid, "a", DeliveryStatus(report.kind), detail=report.detail, at=later(report.second))
+        record_answer(ledger, uuid, "a", AnswerStatus(report.kind), detail=report.detail, at=later(report.second))
 
 
 def expected(reports: Sequence[Report]) -> DeviceStatus:
@@ -446,15 +491,16 @@ def expected(reports: Sequence[Report]) -> DeviceStatus:
         elif one.kind in {"authenticated", "seen", "gone"}:
             enrollment = enrollment.union(Enrollment(**{one.kind: at}))
         elif one.command in known:
-            is_acknowledged = one.kind == DeliveryStatus.ACKNOWLEDGED
-            finality = Finality.ERROR if one.kind == DeliveryStatus.ERROR else Finality.NOT_NOW
+            is_acknowledged = one.kind == AnswerStatus.ACKNOWLEDGED
+            finality = Finality.ERROR if one.kind == AnswerStatus.ERROR else Finality.NOT_NOW
             progresses.append(
                 Progress(revision=revision, acknowledged=at)
                 if is_acknowledged
                 else Progress(revision=revision, answer=LastAnswer(queued, finality, at, one.detail))
             )
     progress = reduce(Progress.union, progresses) if progresses else None
-    return device_status("a", progress, revision=2, epoch=enrollment.epoch)
+    record = DeviceRecord(enrollment_id="a", enrollment=enrollment, progress=progress)
+    return device_status(record, StatePolicy(revision=2))
 
 
 @settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])

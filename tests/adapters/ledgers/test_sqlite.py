@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
-from ios_mdm.core.ledger.values import Answer, DeliveryStatus, DeviceEvent, DeviceStatus
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, DeviceState, DeviceStatus
 from ios_mdm.errors import DefinitionError, DeliveryError
-from tests.support.events import PROFILE, record_answer, record_device, record_sent
+from tests.support.events import record_answer, record_device, record_sent, status_of, statuses_of
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
@@ -44,19 +44,13 @@ def sent(ledger: Ledger, uuid: str = "c1", *, to: Sequence[str] = ("a",), at: in
     record_sent(ledger, uuid, enrollment_ids=to, at=later(at))
 
 
-def status(ledger: Ledger, device: str = "a", *, profile: str = PROFILE, server: str = "berlin") -> DeviceStatus:
-    """Return what is known of one device."""
-    (one,) = ledger.coverage(server=server, profile=profile, enrollment_ids=[device]).devices
-    return one
-
-
 def events_of(ledger: SqliteLedger) -> list[bytes]:
     """Return the identities of the events that the ledger keeps."""
     with closing(sqlite3.connect(ledger.path)) as connection:
         return [identity for (identity,) in connection.execute("SELECT identity FROM event ORDER BY at")]
 
 
-def answered(identity: bytes, at: datetime, status: DeliveryStatus = DeliveryStatus.ACKNOWLEDGED) -> DeviceEvent:
+def answered(identity: bytes, at: datetime, status: AnswerStatus = AnswerStatus.ACKNOWLEDGED) -> DeviceEvent:
     """Return the event of an answer of device a to command c1."""
     answer = Answer(command_uuid="c1", status=status)
     return DeviceEvent(identity=identity, at=at, topic="mdm.Connect", enrollment_id="a", enrolled=True, answer=answer)
@@ -69,7 +63,7 @@ def test_an_answer_of_the_year_1_can_be_read(ledger: SqliteLedger) -> None:
     record_device(ledger, "a", enrolled=True, at=START)
     early = datetime(1, 1, 1, tzinfo=UTC)
     ledger.record_events([answered(b"1" * 16, early)], now=later(1))
-    assert (status(ledger).status, status(ledger).at) == (DeliveryStatus.ACKNOWLEDGED, early)
+    assert (status_of(ledger, "a").state, status_of(ledger, "a").at) == (DeviceState.ACKNOWLEDGED, early)
 
 
 def test_identities_of_events_are_kept_for_a_week(ledger: SqliteLedger) -> None:
@@ -80,14 +74,16 @@ def test_identities_of_events_are_kept_for_a_week(ledger: SqliteLedger) -> None:
     ledger.record_events([answered(b"3" * 16, later(8))], now=later(9 + week))
     assert events_of(ledger) == [b"2" * 16]
     assert ledger.enrolled_ids() == ("a",)
-    assert status(ledger) == DeviceStatus(enrollment_id="a", status=DeliveryStatus.ACKNOWLEDGED, at=later(9))
+    assert status_of(ledger, "a") == DeviceStatus(
+        enrollment_id="a", state=DeviceState.ACKNOWLEDGED, has_profile=True, at=later(9)
+    )
 
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
     """A preview and a status leave no file, and neither does naming a ledger."""
     ledger = open_ledger("sqlite:///state/ledger.db", base=tmp_path)
     assert ledger.enrolled_ids() == ()
-    assert status(ledger).status == DeliveryStatus.NOT_SENT
+    assert status_of(ledger, "a").state == DeviceState.NOT_SENT
     assert list(tmp_path.iterdir()) == []
 
 
@@ -156,7 +152,7 @@ def test_a_dangling_link_is_not_followed(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["ledger.db"]
     sent(SqliteLedger(target))
     sent(ledger, "c2")
-    assert status(ledger).status == DeliveryStatus.PENDING
+    assert status_of(ledger, "a").state == DeviceState.QUEUED
 
 
 def test_a_relative_url_starts_at_the_project_and_an_absolute_one_does_not(tmp_path: Path) -> None:
@@ -242,7 +238,7 @@ def test_an_empty_file_is_an_empty_ledger(tmp_path: Path) -> None:
     ledger.path.touch()
     assert ledger.enrolled_ids() == ()
     sent(ledger)
-    assert status(ledger).status == DeliveryStatus.PENDING
+    assert status_of(ledger, "a").state == DeviceState.QUEUED
 
 
 def test_a_failed_write_leaves_nothing(ledger: SqliteLedger) -> None:
@@ -250,7 +246,7 @@ def test_a_failed_write_leaves_nothing(ledger: SqliteLedger) -> None:
     sent(ledger, "c0", to=["z"])
     with pytest.raises(DeliveryError):
         sent(ledger, to=["a", None])  # type: ignore[list-item]
-    assert status(ledger).status == DeliveryStatus.NOT_SENT
+    assert status_of(ledger, "a").state == DeviceState.NOT_SENT
 
 
 def test_answers_to_commands_of_other_senders_are_deleted(ledger: SqliteLedger) -> None:
@@ -258,10 +254,10 @@ def test_answers_to_commands_of_other_senders_are_deleted(ledger: SqliteLedger) 
     week = 7 * 86_400
     sent(ledger)
     for uuid, device in (("c1", "a"), ("early", "b"), ("foreign", "a")):
-        record_answer(ledger, uuid, device, DeliveryStatus.ACKNOWLEDGED, at=later(1))
+        record_answer(ledger, uuid, device, AnswerStatus.ACKNOWLEDGED, at=later(1))
     sent(ledger, "early", to=["b"], at=2)
-    record_answer(ledger, "another", "a", DeliveryStatus.ACKNOWLEDGED, at=later(2 + week))
-    assert [status(ledger, device).status for device in "ab"] == [DeliveryStatus.ACKNOWLEDGED] * 2
+    record_answer(ledger, "another", "a", AnswerStatus.ACKNOWLEDGED, at=later(2 + week))
+    assert [one.state for one in statuses_of(ledger, "ab")] == [DeviceState.ACKNOWLEDGED] * 2
     with closing(sqlite3.connect(ledger.path)) as connection:
         waiting = {uuid for (uuid,) in connection.execute("SELECT command_uuid FROM stray")}
     assert waiting == {"another"}
@@ -272,7 +268,7 @@ def test_the_history_of_a_profile_is_deleted(ledger: SqliteLedger) -> None:
     counts = []
     for number in range(10):
         record_sent(ledger, f"c{number}", profile=b"%d" % number, enrollment_ids=["a", "b"], at=later(number))
-        record_answer(ledger, f"c{number}", "a", DeliveryStatus.ACKNOWLEDGED, at=later(number))
+        record_answer(ledger, f"c{number}", "a", AnswerStatus.ACKNOWLEDGED, at=later(number))
         with closing(sqlite3.connect(ledger.path)) as connection:
             tables = ("publication", "command", "delivery", "stray", "device")
             counts.append([connection.execute(f"SELECT count(*) FROM {one}").fetchone() for one in tables])  # noqa: S608 - a constant
@@ -281,7 +277,9 @@ def test_the_history_of_a_profile_is_deleted(ledger: SqliteLedger) -> None:
 
 def test_the_words_of_states_are_frozen() -> None:
     """``status --json`` has these words."""
-    assert {str(status) for status in DeliveryStatus} == {"not-sent", "pending", "not-now", "error", "acknowledged"}
+    assert [str(state) for state in DeviceState] == [
+        *("not-sent", "queued", "acknowledged", "proved", "not-now", "failed", "silent", "erased", "gone"),
+    ]
 
 
 WRITER = """
@@ -289,7 +287,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
-from ios_mdm.core.ledger.values import DeliveryStatus
+from ios_mdm.core.ledger.values import AnswerStatus
 from tests.support.events import record_answer, record_sent
 
 ledger, name = SqliteLedger(Path(sys.argv[1])), sys.argv[2]
@@ -300,7 +298,7 @@ for number in range(150):
     if name == "up":
         record_sent(ledger, uuid, enrollment_ids=[uuid], at=at)
     else:
-        record_answer(ledger, uuid, uuid, DeliveryStatus.ACKNOWLEDGED, detail="", at=at)
+        record_answer(ledger, uuid, uuid, AnswerStatus.ACKNOWLEDGED, detail="", at=at)
 """
 
 
@@ -315,5 +313,4 @@ def test_processes_write_at_the_same_time(ledger: SqliteLedger) -> None:
         writer.stdin.close()
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     ids = [str(number) for number in range(150)]
-    coverage = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=ids)
-    assert [one.status for one in coverage.devices] == [DeliveryStatus.ACKNOWLEDGED] * 150
+    assert [one.state for one in statuses_of(ledger, ids)] == [DeviceState.ACKNOWLEDGED] * 150

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ios_mdm.app.collector.events import WebhookError, event_from_webhook
-from ios_mdm.core.ledger.values import Answer, DeliveryStatus
+from ios_mdm.core.ledger.values import Answer, AnswerStatus
 from tests.support.events import EVENT_TIME, event
 
 
@@ -30,10 +30,10 @@ def report(*chain: Any) -> str:
 @pytest.mark.parametrize(
     ("posted", "words"),
     [
-        ("Acknowledged", DeliveryStatus.ACKNOWLEDGED),
-        ("NotNow", DeliveryStatus.NOT_NOW),
-        ("Error", DeliveryStatus.ERROR),
-        ("CommandFormatError", DeliveryStatus.ERROR),
+        ("Acknowledged", AnswerStatus.ACKNOWLEDGED),
+        ("NotNow", AnswerStatus.NOT_NOW),
+        ("Error", AnswerStatus.ERROR),
+        ("CommandFormatError", AnswerStatus.ERROR),
     ],
 )
 def test_an_answer_of_a_device_is_read(posted: str, words: str) -> None:
@@ -52,7 +52,7 @@ def test_an_error_has_the_words_of_the_device() -> None:
     ]
     read = event_from_webhook(answer_event("Error", raw_payload=report(*chain)))
     detail = "Profil ungültig (MCInstallation 4001); invalid payload (MCPayload 2002)"
-    assert read.answer == Answer(command_uuid="c1", status=DeliveryStatus.ERROR, detail=detail)
+    assert read.answer == Answer(command_uuid="c1", status=AnswerStatus.ERROR, detail=detail)
 
 
 @pytest.mark.parametrize("payload", ["", "%%%", base64.b64encode(b"no plist").decode(), report(), report(1, "x"), 7])
@@ -60,7 +60,7 @@ def test_an_error_counts_without_its_reason(payload: object) -> None:
     """A report that cannot be read does not hide the error."""
     read = event_from_webhook(answer_event("Error", raw_payload=payload))
     assert read.answer is not None
-    assert read.answer.status == DeliveryStatus.ERROR
+    assert read.answer.status == AnswerStatus.ERROR
 
 
 def test_a_long_reason_is_cut() -> None:
@@ -173,7 +173,7 @@ def test_nothing_that_is_posted_breaks_the_reader(body: bytes) -> None:
         return
     assert read.enrollment_id.isascii()
     if read.answer is not None:
-        assert read.answer.status in {DeliveryStatus.ACKNOWLEDGED, DeliveryStatus.ERROR, DeliveryStatus.NOT_NOW}
+        assert read.answer.status in {AnswerStatus.ACKNOWLEDGED, AnswerStatus.ERROR, AnswerStatus.NOT_NOW}
         assert read.answer.detail == "" or read.answer.detail.isprintable()
 
 

@@ -15,9 +15,9 @@ from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.app.collector import handler
 from ios_mdm.app.collector.handler import Collector, signature
 from ios_mdm.core.http import MAX_BODY, Request, Response
-from ios_mdm.core.ledger.values import DeliveryStatus, DeviceStatus
+from ios_mdm.core.ledger.values import DeviceState, DeviceStatus
 from ios_mdm.errors import DeliveryError
-from tests.support.events import EVENT_TIME, KEY, PROFILE, event, record_sent
+from tests.support.events import EVENT_TIME, KEY, event, record_sent, status_of
 from tests.support.events import signature as computed_signature
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def ledger(tmp_path: Path) -> SqliteLedger:
 
 def status(ledger: SqliteLedger) -> DeviceStatus:
     """Return the status of D1 in the ledger."""
-    (one,) = ledger.coverage(server="berlin", profile=PROFILE, enrollment_ids=["D1"]).devices
-    return one
+    return status_of(ledger, "D1")
 
 
 def collector(ledger: SqliteLedger, *, hmac_key: bytes | None = KEY, hosts: Sequence[str] = ()) -> Collector:
@@ -73,7 +72,7 @@ def acknowledgment() -> bytes:
 def test_200_means_that_the_event_is_in_the_ledger(ledger: SqliteLedger) -> None:
     """The answer of the device is recorded with the time of the event, not with the time of its arrival."""  # R15 R42
     assert answer(collector(ledger), signed_post(acknowledgment())) == 200
-    assert status(ledger) == DeviceStatus(enrollment_id="D1", status=DeliveryStatus.ACKNOWLEDGED, at=EVENT_TIME)
+    assert (status(ledger).state, status(ledger).at) == (DeviceState.ACKNOWLEDGED, EVENT_TIME)
     assert ledger.enrolled_ids() == ("D1",)
     assert answer(collector(ledger), signed_post(event("mdm.CheckOut", at=EVENT_TIME + timedelta(seconds=1)))) == 200
     assert ledger.enrolled_ids() == ()
@@ -84,12 +83,12 @@ def test_an_erased_device_does_not_have_the_profile(ledger: SqliteLedger) -> Non
     second = timedelta(seconds=1)
     assert answer(collector(ledger), signed_post(acknowledgment())) == 200
     assert answer(collector(ledger), signed_post(event("mdm.Authenticate", at=EVENT_TIME - second))) == 200
-    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+    assert status(ledger).state == DeviceState.ACKNOWLEDGED
     user = event("mdm.Authenticate", at=EVENT_TIME + second, ids={"id": "D1", "parent_id": "D1", "type": "User"})
     assert answer(collector(ledger), signed_post(user)) == 200
-    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+    assert status(ledger).state == DeviceState.ACKNOWLEDGED
     assert answer(collector(ledger), signed_post(event("mdm.Authenticate", at=EVENT_TIME + second))) == 200
-    assert status(ledger).status == DeliveryStatus.NOT_SENT
+    assert status(ledger).state == DeviceState.ERASED
 
 
 def test_many_requests_share_one_write(ledger: SqliteLedger) -> None:
@@ -113,9 +112,9 @@ def test_many_requests_share_one_write(ledger: SqliteLedger) -> None:
 class _Counting(SqliteLedger):
     batches: list[int] = field(default_factory=list)
 
-    def record_events(self, events: Sequence[DeviceEvent], **options: object) -> None:
+    def record_events(self, events: Sequence[DeviceEvent], **options: object) -> Sequence[str]:
         self.batches.append(len(events))
-        super().record_events(events, **options)  # type: ignore[arg-type]
+        return super().record_events(events, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("topic", ["mdm.GetToken", "mdm.DeclarativeManagement"])
@@ -134,7 +133,7 @@ def test_a_request_without_the_right_signature_changes_nothing(ledger: SqliteLed
     """Only a sender with the key can change the ledger."""  # R40
     for request in (unsigned_post(acknowledgment(), x_hmac_signature=wrong), unsigned_post(acknowledgment())):
         assert answer(collector(ledger), request) == 401
-    assert status(ledger).status == DeliveryStatus.PENDING
+    assert status(ledger).state == DeviceState.QUEUED
     assert answer(collector(ledger), signed_post(acknowledgment())) == 200
 
 
@@ -173,7 +172,7 @@ def test_a_signature_sent_twice_is_refused(ledger: SqliteLedger) -> None:
     body = acknowledgment()
     twice = f"{computed_signature(body)},{computed_signature(body)}"
     assert answer(collector(ledger), unsigned_post(body, x_hmac_signature=twice)) == 401
-    assert status(ledger).status == DeliveryStatus.PENDING
+    assert status(ledger).state == DeviceState.QUEUED
 
 
 def test_an_old_event_under_a_new_time_is_refused(ledger: SqliteLedger) -> None:
@@ -198,7 +197,7 @@ def test_one_bad_request_of_many_loses_no_other(ledger: SqliteLedger) -> None:
     ]
     responses = collector(ledger).answers([*map(signed_post, bad), signed_post(acknowledgment())])
     assert [one.status for one in responses] == [*[400] * len(bad), 200]
-    assert status(ledger).status == DeliveryStatus.ACKNOWLEDGED
+    assert status(ledger).state == DeviceState.ACKNOWLEDGED
     oldest = event("mdm.TokenUpdate", ids={"id": "D2"}).replace(b"2026-01-01T00:00:00+00:00", b"0001-01-01T00:00:00Z")
     odd = event("mdm.\ud800", event_id="\ud800", ids={"id": "D3"})
     assert [one.status for one in collector(ledger).answers([*map(signed_post, (oldest, odd))])] == [200, 200]
@@ -234,14 +233,14 @@ def test_without_a_key_another_host_is_refused(ledger: SqliteLedger, host: str) 
     without = collector(ledger, hmac_key=None)
     assert answer(without, unsigned_post(acknowledgment(), host=host)) == 403
     assert answer(without, Request(method="GET", path="/", headers={"host": host})) == 403
-    assert status(ledger).status == DeliveryStatus.PENDING
+    assert status(ledger).state == DeviceState.QUEUED
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
 def test_without_a_key_the_content_type_is_json(ledger: SqliteLedger, kind: str) -> None:
     """A web page of another origin can post other types without a preflight request."""  # R40
     assert answer(collector(ledger, hmac_key=None), unsigned_post(acknowledgment(), content_type=kind)) == 415
-    assert status(ledger).status == DeliveryStatus.PENDING
+    assert status(ledger).state == DeviceState.QUEUED
 
 
 def test_with_a_key_host_and_content_type_do_not_matter(ledger: SqliteLedger) -> None:
@@ -286,7 +285,7 @@ def test_an_event_from_the_future_is_refused(ledger: SqliteLedger) -> None:
 
 @dataclass(frozen=True)
 class _FullDisk(SqliteLedger):
-    def record_events(self, *_arguments: object, **_options: object) -> None:
+    def record_events(self, *_arguments: object, **_options: object) -> Sequence[str]:
         raise DeliveryError("the ledger cannot be used: disk full")
 
 

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.ledger.registers import NEVER, Enrollment, Finality, LastAnswer, Progress, microseconds, time_of
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import DeliveryStatus
+from ios_mdm.core.ledger.values import DeviceRecord, DeviceState, StatePolicy
 
 T = TypeVar("T")
 TIMES = st.integers(0, 6)
 ENROLLMENTS = st.builds(
-    lambda name, at: Enrollment(**{name: at}), st.sampled_from(["authenticated", "seen", "gone", "listed"]), TIMES
+    lambda name, at: Enrollment(**{name: at}),
+    st.sampled_from(["authenticated", "seen", "gone", "listed", "asked"]),
+    TIMES,
 )
 ANSWERS = st.builds(
     LastAnswer, queued=TIMES, finality=st.sampled_from(Finality), at=TIMES, detail=st.sampled_from(["", "x", "y"])
@@ -27,6 +29,11 @@ PROGRESSES = st.one_of(
     st.builds(Progress, revision=st.integers(1, 2), acknowledged=TIMES),
     st.builds(Progress, revision=st.integers(1, 2), answer=ANSWERS),
 )
+
+
+def record(progress: Progress | None, *, epoch: int = NEVER) -> DeviceRecord:
+    """Return the record of a device that enrolled at *epoch*."""
+    return DeviceRecord(enrollment_id="a", enrollment=Enrollment(authenticated=epoch, seen=epoch), progress=progress)
 
 
 def with_copies(reports: st.SearchStrategy[T]) -> st.SearchStrategy[tuple[list[T], list[T]]]:
@@ -47,7 +54,8 @@ def test_commands_and_answers_count_in_any_order(orders: tuple[list[Progress], l
     """The join and the state that results from it are the same for any order and for copies."""  # R42
     first, second = (reduce(Progress.union, one) for one in orders)
     assert first == second
-    states = [device_status("a", one, revision=one.revision, epoch=epoch) for one in (first, second)]
+    records = (record(one, epoch=epoch) for one in (first, second))
+    states = [device_status(one, StatePolicy(revision=first.revision)) for one in records]
     assert states[0] == states[1]
 
 
@@ -72,9 +80,9 @@ def test_a_report_never_lowers_the_progress(reports: list[Progress], one: Progre
         assert after.is_queued(epoch) >= before.is_queued(epoch)
 
 
-def status(progress: Progress | None, *, epoch: int = NEVER, revision: int | None = 1) -> DeliveryStatus:
+def status(progress: Progress | None, *, epoch: int = NEVER, revision: int | None = 1) -> DeviceState:
     """Return the state of a profile."""
-    return device_status("a", progress, revision=revision, epoch=epoch).status
+    return device_status(record(progress, epoch=epoch), StatePolicy(revision=revision)).state
 
 
 QUEUED = Progress(revision=1, queued=100, epoch=5)
@@ -86,21 +94,21 @@ NOT_NOW = Progress(revision=1, answer=LastAnswer(queued=100, finality=Finality.N
 @pytest.mark.parametrize(
     ("reports", "epoch", "expected"),
     [
-        ([QUEUED], 5, DeliveryStatus.PENDING),
-        ([QUEUED], 6, DeliveryStatus.NOT_SENT),
-        ([QUEUED, NOT_NOW], 5, DeliveryStatus.NOT_NOW),
-        ([QUEUED, NOT_NOW, FAILED], 5, DeliveryStatus.ERROR),
-        ([QUEUED, NOT_NOW, FAILED], 8, DeliveryStatus.NOT_SENT),
-        ([QUEUED, FAILED, ACKNOWLEDGED], 7, DeliveryStatus.ACKNOWLEDGED),
-        ([QUEUED, FAILED, ACKNOWLEDGED], 8, DeliveryStatus.NOT_SENT),
-        ([QUEUED, FAILED, Progress(revision=1, queued=200, epoch=5)], 5, DeliveryStatus.PENDING),
-        ([QUEUED, ACKNOWLEDGED, Progress(revision=1, queued=200, epoch=8)], 8, DeliveryStatus.PENDING),
-        ([ACKNOWLEDGED], 7, DeliveryStatus.ACKNOWLEDGED),
-        ([ACKNOWLEDGED, Progress(revision=2, queued=200, epoch=5)], 5, DeliveryStatus.NOT_SENT),
+        ([QUEUED], 5, DeviceState.QUEUED),
+        ([QUEUED], 6, DeviceState.ERASED),
+        ([QUEUED, NOT_NOW], 5, DeviceState.NOT_NOW),
+        ([QUEUED, NOT_NOW, FAILED], 5, DeviceState.FAILED),
+        ([QUEUED, NOT_NOW, FAILED], 8, DeviceState.ERASED),
+        ([QUEUED, FAILED, ACKNOWLEDGED], 7, DeviceState.ACKNOWLEDGED),
+        ([QUEUED, FAILED, ACKNOWLEDGED], 8, DeviceState.ERASED),
+        ([QUEUED, FAILED, Progress(revision=1, queued=200, epoch=5)], 5, DeviceState.QUEUED),
+        ([QUEUED, ACKNOWLEDGED, Progress(revision=1, queued=200, epoch=8)], 8, DeviceState.QUEUED),
+        ([ACKNOWLEDGED], 7, DeviceState.ACKNOWLEDGED),
+        ([ACKNOWLEDGED, Progress(revision=2, queued=200, epoch=5)], 5, DeviceState.NOT_SENT),
     ],
 )
 def test_records_of_a_former_enrollment_do_not_count(
-    reports: list[Progress], epoch: int, expected: DeliveryStatus
+    reports: list[Progress], epoch: int, expected: DeviceState
 ) -> None:
     """A command counts if the enrollment was known before it, and an answer by its own time."""  # R42
     assert status(reduce(Progress.union, reports), epoch=epoch) == expected
@@ -108,8 +116,8 @@ def test_records_of_a_former_enrollment_do_not_count(
 
 def test_a_profile_that_was_not_published_last_is_not_sent() -> None:
     """Nothing is known of a device without a record, and of a profile that is not published."""
-    assert status(None) == DeliveryStatus.NOT_SENT
-    assert status(ACKNOWLEDGED, revision=None) == DeliveryStatus.NOT_SENT
+    assert status(None) == DeviceState.NOT_SENT
+    assert status(ACKNOWLEDGED, revision=None) == DeviceState.NOT_SENT
 
 
 def test_a_later_list_and_a_new_enrollment_withdraw_a_proof() -> None:

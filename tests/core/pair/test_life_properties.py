@@ -79,6 +79,9 @@ class TakingChannel:
         """Return all ids as one batch."""
         return [enrollment_ids]
 
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
+
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept the command."""
         assert enrollment_ids

@@ -115,6 +115,9 @@ class Queue:
         """Return a batch for each device."""
         return [(one,) for one in enrollment_ids]
 
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
+
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Install the profile; it replaces only the profile with the same identifier."""
         if self.calls is not None and self.sent >= self.calls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -62,8 +62,8 @@ class Bench:
         """Yield a channel whose far end fails."""
         raise NotImplementedError
 
-    def close(self) -> None:
-        """Close the clients that the process keeps open between calls. Without such clients, do nothing."""
+    def close(self, channel: object) -> None:
+        """Close the connections of a channel, and those that the process keeps. Without connections, do nothing."""
 
 
 class DeviceBench(Bench):
@@ -76,6 +76,10 @@ class DeviceBench(Bench):
         """Return a new channel to the far end."""
         raise NotImplementedError
 
+    def batches(self, channel: object, ids: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Return the batches of the channel."""
+        return cast("MdmChannel", channel).batches(ids)
+
     def enqueue(self, channel: object, ids: Sequence[str], number: int) -> tuple[str, ...]:
         """Queue the command of this number for these devices; return the notices."""
         raise NotImplementedError
@@ -83,6 +87,10 @@ class DeviceBench(Bench):
     def calls(self) -> int:
         """Return the number of calls that reached the failing far end of :attr:`Failure.PARTIAL`."""
         raise NotImplementedError
+
+    def close(self, channel: object) -> None:
+        """Close the connections of a channel."""
+        cast("MdmChannel", channel).close()
 
     def send(self, channel: object, number: int) -> tuple[str, ...]:
         """Queue the command of this number for every device."""

@@ -20,15 +20,15 @@ __all__ = ["SCHEMA_VERSION", "Database"]
 BUSY_TIMEOUT: Final = 30.0
 """Seconds that a writer waits for the others. Collector and `up` write at the same time, each for milliseconds."""
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 # Times are integers: microseconds since 1970, or NEVER. Each upsert keeps the greater value of a register.
 # The journal mode is SQLite's default and not WAL. So the ledger is one file, which a process without write access can
 # read. With one connection for each operation, it is as fast (1,000 writes per second).
 _SCHEMA: Final = (
     """CREATE TABLE publication (
-        server TEXT PRIMARY KEY, revision INTEGER NOT NULL, digest TEXT NOT NULL, seed BLOB NOT NULL,
-        at INTEGER NOT NULL, profile BLOB NOT NULL)""",
+        server TEXT PRIMARY KEY, revision INTEGER NOT NULL, seed BLOB NOT NULL, at INTEGER NOT NULL,
+        channel TEXT NOT NULL, is_for_all INTEGER NOT NULL, profile BLOB NOT NULL)""",
     """CREATE TABLE published (
         server TEXT NOT NULL, certificate BLOB NOT NULL, PRIMARY KEY (server, certificate)) WITHOUT ROWID""",
     """CREATE TABLE command (
@@ -47,10 +47,12 @@ _SCHEMA: Final = (
     "CREATE INDEX stray_at ON stray (at)",
     """CREATE TABLE device (
         enrollment_id TEXT PRIMARY KEY, authenticated INTEGER NOT NULL, seen INTEGER NOT NULL, gone INTEGER NOT NULL,
-        listed INTEGER NOT NULL) WITHOUT ROWID""",
+        listed INTEGER NOT NULL, asked INTEGER NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE certificate (
-        certificate BLOB NOT NULL, enrollment_id TEXT NOT NULL, reported INTEGER NOT NULL,
-        PRIMARY KEY (certificate, enrollment_id)) WITHOUT ROWID""",
+        enrollment_id TEXT NOT NULL, certificate BLOB NOT NULL, reported INTEGER NOT NULL,
+        PRIMARY KEY (enrollment_id, certificate)) WITHOUT ROWID""",
+    "CREATE TABLE claim (enrollment_id TEXT NOT NULL, at INTEGER NOT NULL)",
+    "CREATE INDEX claim_of ON claim (enrollment_id, at)",
     # one row: the greatest time of delete_devices
     "CREATE TABLE deletion (number INTEGER PRIMARY KEY CHECK (number = 1), before INTEGER NOT NULL)",
     # the time comes first: new events are at the end of the table, and old ones are deleted from its start

@@ -5,38 +5,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from ios_mdm.core.ledger.registers import NEVER, Enrollment, Finality, LastAnswer, Progress, time_of
-from ios_mdm.core.ledger.values import Answer, DeliveryStatus, DeviceEvent, Publication
+from ios_mdm.core.ledger.registers import NEVER, Enrollment, Finality, LastAnswer, Progress, microseconds, time_of
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, Publication
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
 __all__ = [
+    "ENROLLMENT",
     "PROGRESS",
     "add_progress",
     "command",
     "enrollment_of",
-    "epochs",
     "is_known",
     "progress_of",
     "publication",
+    "publications",
     "record_event",
+    "set_publication",
 ]
+
+ENROLLMENT: Final = "authenticated, seen, gone, listed, asked"
+"""Columns of an ``Enrollment``."""
 
 PROGRESS: Final = "revision, queued, epoch, acknowledged, answered_queued, finality, answered, detail"
 """Columns of a ``Progress``."""
 
-_FINALITY: Final = {DeliveryStatus.NOT_NOW: Finality.NOT_NOW, DeliveryStatus.ERROR: Finality.ERROR}
+_PUBLICATION: Final = "server, revision, seed, at, channel, is_for_all, profile"
+
+_FINALITY: Final = {AnswerStatus.NOT_NOW: Finality.NOT_NOW, AnswerStatus.ERROR: Finality.ERROR}
 
 
-def record_event(connection: sqlite3.Connection, event: DeviceEvent, at: int) -> None:
-    """Join the content of an event with the records of its device."""
+def record_event(connection: sqlite3.Connection, event: DeviceEvent, at: int) -> tuple[Enrollment, Enrollment]:
+    """Join the content of an event with the records of its device; return its enrollment before and after the event."""
     device = event.enrollment_id
     if event.answer is not None:
         _record_answer(connection, device, event.answer, at)
-    before = _enrollment(connection, device)
-    after = (before or Enrollment()).union(
+    before = _enrollment(connection, device) or Enrollment()
+    after = before.union(
         Enrollment(
             authenticated=at if event.authenticated else NEVER,
             seen=at if event.enrolled is True else NEVER,
@@ -44,16 +51,17 @@ def record_event(connection: sqlite3.Connection, event: DeviceEvent, at: int) ->
             listed=NEVER if event.certificates is None else at,
         )
     )
-    if after not in {before, Enrollment()}:
-        row = (device, after.authenticated, after.seen, after.gone, after.listed)
-        connection.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?)", row)
+    if after != before:
+        row = (device, after.authenticated, after.seen, after.gone, after.listed, after.asked)
+        connection.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?, ?)", row)
     for certificate in event.certificates or ():
         connection.execute(
-            """INSERT INTO certificate SELECT ?1, ?2, ?3
+            """INSERT INTO certificate SELECT ?2, ?1, ?3
                 WHERE EXISTS (SELECT 1 FROM published WHERE certificate = ?1)
                 ON CONFLICT DO UPDATE SET reported = max(reported, excluded.reported)""",
             (certificate, device, at),
         )
+    return before, after
 
 
 def is_known(connection: sqlite3.Connection, event: DeviceEvent) -> bool:
@@ -66,9 +74,7 @@ def is_known(connection: sqlite3.Connection, event: DeviceEvent) -> bool:
 
 
 def _record_answer(connection: sqlite3.Connection, device: str, answer: Answer, at: int) -> None:
-    if answer.status is not DeliveryStatus.ACKNOWLEDGED and answer.status not in _FINALITY:
-        raise ValueError(f"{str(answer.status)!r} is not an answer of a device")
-    is_acknowledged = answer.status is DeliveryStatus.ACKNOWLEDGED
+    is_acknowledged = answer.status is AnswerStatus.ACKNOWLEDGED
     acknowledged = at if is_acknowledged else NEVER
     last = LastAnswer() if is_acknowledged else LastAnswer(NEVER, _FINALITY[answer.status], at, answer.detail)
     sent = command(connection, answer.command_uuid)
@@ -114,21 +120,15 @@ def progress_of(row: Sequence[Any]) -> Progress:
 
 
 def _enrollment(connection: sqlite3.Connection, device: str) -> Enrollment | None:
-    query = "SELECT authenticated, seen, gone, listed FROM device WHERE enrollment_id = ?"
+    query = f"SELECT {ENROLLMENT} FROM device WHERE enrollment_id = ?"  # noqa: S608 - a constant
     row = connection.execute(query, (device,)).fetchone()
     return None if row is None else enrollment_of(row)
 
 
-def enrollment_of(times: Sequence[int]) -> Enrollment:
-    """Return the record of a device. *times* are authenticated, seen, gone and listed."""
-    authenticated, seen, gone, listed = times
-    return Enrollment(authenticated=authenticated, seen=seen, gone=gone, listed=listed)
-
-
-def epochs(connection: sqlite3.Connection) -> dict[str, int]:
-    """Return the epoch of each device that has one."""
-    query = "SELECT enrollment_id, max(authenticated, gone) FROM device WHERE max(authenticated, gone) > ?"
-    return dict(connection.execute(query, (NEVER,)).fetchall())
+def enrollment_of(row: Sequence[int]) -> Enrollment:
+    """Return the record in a row with the columns ``ENROLLMENT``."""
+    authenticated, seen, gone, listed, asked = row
+    return Enrollment(authenticated=authenticated, seen=seen, gone=gone, listed=listed, asked=asked)
 
 
 def command(connection: sqlite3.Connection, command_uuid: str) -> tuple[str, int, int] | None:
@@ -139,12 +139,33 @@ def command(connection: sqlite3.Connection, command_uuid: str) -> tuple[str, int
 
 
 def publication(connection: sqlite3.Connection, server: str) -> Publication | None:
-    """Return the profile that was published last; None if there is none."""
-    query = "SELECT revision, seed, at, profile FROM publication WHERE server = ?"
+    """Return the profile of a server that was published last; None if there is none."""
+    query = f"SELECT {_PUBLICATION} FROM publication WHERE server = ?"  # noqa: S608 - a constant
     row = connection.execute(query, (server,)).fetchone()
-    if row is None:
-        return None
-    revision, seed, at, profile = row
+    return None if row is None else _publication(connection, row)
+
+
+def publications(connection: sqlite3.Connection) -> tuple[Publication, ...]:
+    """Return the profile of each server that was published last, sorted by server."""
+    query = f"SELECT {_PUBLICATION} FROM publication ORDER BY server"  # noqa: S608 - a constant
+    return tuple(_publication(connection, row) for row in connection.execute(query).fetchall())
+
+
+def set_publication(connection: sqlite3.Connection, made: Publication) -> None:
+    """Replace the publication of a server, and delete what no profile needs any more."""
+    at = microseconds(made.at)
+    row = (made.server, made.revision, made.seed.bytes, at, made.channel, made.is_for_all, made.profile)
+    connection.execute("INSERT OR REPLACE INTO publication VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    connection.execute("DELETE FROM published WHERE server = ?", (made.server,))
+    rows = [(made.server, one) for one in made.certificates]
+    connection.executemany("INSERT INTO published VALUES (?, ?)", rows)
+    # An answer to a command of a former revision changes nothing.
+    connection.execute("DELETE FROM command WHERE server = ? AND revision < ?", (made.server, made.revision))
+    connection.execute("DELETE FROM certificate WHERE certificate NOT IN (SELECT certificate FROM published)")
+
+
+def _publication(connection: sqlite3.Connection, row: Sequence[Any]) -> Publication:
+    server, revision, seed, at, channel, is_for_all, profile = row
     rows = connection.execute("SELECT certificate FROM published WHERE server = ?", (server,)).fetchall()
     return Publication(
         server=server,
@@ -153,4 +174,6 @@ def publication(connection: sqlite3.Connection, server: str) -> Publication | No
         certificates=frozenset(one for (one,) in rows),
         seed=UUID(bytes=seed),
         at=time_of(at),
+        channel=channel,
+        is_for_all=bool(is_for_all),
     )

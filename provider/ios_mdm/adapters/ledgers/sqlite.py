@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from ios_mdm.adapters.ledgers import records
+from ios_mdm.adapters.ledgers import queries, records
 from ios_mdm.adapters.ledgers.database import Database
-from ios_mdm.core.ledger.registers import NEVER, LastAnswer, Progress, microseconds, time_of
+from ios_mdm.core.ledger.registers import NEVER, Enrollment, LastAnswer, Progress, began, microseconds, time_of
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import Coverage, DeviceEvent, Publication
+from ios_mdm.core.ledger.values import DeviceEvent, DeviceRecord, DeviceState, Publication, StatePolicy
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
@@ -64,38 +65,47 @@ class SqliteLedger:
         return Database(self.path)
 
     def publish(
-        self, server: str, profile: bytes, *, certificates: Iterable[bytes], seed: UUID, at: datetime
+        self,
+        server: str,
+        profile: bytes,
+        *,
+        certificates: Iterable[bytes],
+        seed: UUID,
+        at: datetime,
+        channel: str = "",
+        is_for_all: bool = False,
     ) -> Publication:
         """Record the profile that devices of *server* are sent from now on, and return the record."""
         found = self.publication(server)
-        if found is not None and found.profile == profile:
+        if found is not None and (found.profile, found.channel, found.is_for_all) == (profile, channel, is_for_all):
             return found
         with self._database.writing() as connection:
             found = records.publication(connection, server)
             if found is not None and found.profile == profile:
-                return found
-            made = Publication(
-                server=server,
-                revision=1 + (0 if found is None else found.revision),
-                profile=profile,
-                certificates=frozenset(certificates),
-                seed=seed,
-                at=time_of(microseconds(at)),
-            )
-            row = (server, made.revision, made.digest, seed.bytes, microseconds(at), profile)
-            connection.execute("INSERT OR REPLACE INTO publication VALUES (?, ?, ?, ?, ?, ?)", row)
-            connection.execute("DELETE FROM published WHERE server = ?", (server,))
-            rows = [(server, one) for one in made.certificates]
-            connection.executemany("INSERT INTO published VALUES (?, ?)", rows)
-            # An answer to a command of a former revision changes nothing.
-            connection.execute("DELETE FROM command WHERE server = ? AND revision < ?", (server, made.revision))
-            connection.execute("DELETE FROM certificate WHERE certificate NOT IN (SELECT certificate FROM published)")
+                made = replace(found, channel=channel, is_for_all=is_for_all)
+            else:
+                made = Publication(
+                    server=server,
+                    revision=1 + (0 if found is None else found.revision),
+                    profile=profile,
+                    certificates=frozenset(certificates),
+                    seed=seed,
+                    at=time_of(microseconds(at)),
+                    channel=channel,
+                    is_for_all=is_for_all,
+                )
+            records.set_publication(connection, made)
             return made
 
     def publication(self, server: str) -> Publication | None:
         """Return the profile of *server* that was published last; None if there is none."""
         with self._database.reading() as connection:
             return None if connection is None else records.publication(connection, server)
+
+    def publications(self) -> Sequence[Publication]:
+        """Return the profile of each server that was published last, sorted by server."""
+        with self._database.reading() as connection:
+            return () if connection is None else records.publications(connection)
 
     def record_enqueued(
         self, command_uuid: str, *, publication: Publication, epochs: Mapping[str, int], at: datetime
@@ -117,14 +127,26 @@ class SqliteLedger:
                 progress = Progress(revision=revision, acknowledged=acknowledged, answer=LastAnswer(queued, *answer))
                 records.add_progress(connection, server, enrollment_id, progress)
 
-    def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> None:
-        """Record the events of an MDM server in one transaction. They are durable when this method returns.
+    def record_asked(self, enrollment_ids: Iterable[str], *, at: datetime) -> None:
+        """Record that a CertificateList was queued for devices."""
+        rows = [(one, NEVER, microseconds(at)) for one in enrollment_ids]
+        with self._database.writing() as connection:
+            connection.executemany(
+                """INSERT INTO device VALUES (?1, ?2, ?2, ?2, ?2, ?3)
+                    ON CONFLICT DO UPDATE SET asked = max(asked, excluded.asked)""",
+                rows,
+            )
+
+    def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> Sequence[str]:
+        """Record the events of an MDM server in one transaction; return the devices whose enrollment began.
+
+        The events are durable when this method returns.
 
         Raises:
-            ValueError: An answer has a status other than ``ACKNOWLEDGED``, ``ERROR`` or ``NOT_NOW``, or a time has no
-                zone.
+            ValueError: A time has no zone.
         """
         oldest = microseconds(now - KEPT_EVENTS)
+        changes: dict[str, tuple[Enrollment, Enrollment]] = {}
         with self._database.writing() as connection:
             (deleted,) = connection.execute("SELECT before FROM deletion").fetchone() or (NEVER,)
             for event in events:
@@ -135,51 +157,64 @@ class SqliteLedger:
                         continue
                 if at < deleted and not records.is_known(connection, event):
                     continue
-                records.record_event(connection, event, at)
+                before, after = records.record_event(connection, event, at)
+                first, _ = changes.get(event.enrollment_id, (before, after))
+                changes[event.enrollment_id] = (first, after)
             connection.execute("DELETE FROM event WHERE at < ?", (oldest,))
             connection.execute("DELETE FROM stray WHERE at < ?", (microseconds(now - STRAY_ANSWERS),))
+        return tuple(one for one, (before, after) in changes.items() if began(before, after))
 
     def enrolled_ids(self) -> Sequence[str]:
         """Return the ids of the enrolled devices, sorted; empty if the file does not exist."""
         query = "SELECT enrollment_id FROM device WHERE seen > ? AND seen >= gone ORDER BY enrollment_id"
         return tuple(one for (one,) in self._database.rows(query, NEVER))
 
-    def coverage(self, *, server: str, profile: str, enrollment_ids: Sequence[str]) -> Coverage:
-        """Return the state of *profile* on each of these devices, in its current enrollment."""
-        with self._database.reading() as connection:
-            if connection is None:
-                revision, epochs, found = None, {}, {}
-            else:
-                query = "SELECT revision FROM publication WHERE server = ? AND digest = ?"
-                (revision,) = connection.execute(query, (server, profile)).fetchone() or (None,)
-                epochs = records.epochs(connection)
-                query = f"SELECT enrollment_id, {records.PROGRESS} FROM delivery WHERE server = ? AND revision = ?"  # noqa: S608 - a constant
-                found = {one: records.progress_of(row) for one, *row in connection.execute(query, (server, revision))}
-        devices = (
-            device_status(one, found.get(one), revision=revision, epoch=epochs.get(one, NEVER))
-            for one in enrollment_ids
-        )
-        return Coverage(profile=profile, devices=tuple(devices))
+    def devices(self, server: str, *, enrollment_ids: Sequence[str] | None = None) -> Iterator[DeviceRecord]:
+        """Yield the records of devices for *server*, in parts of ``queries.PART`` devices."""
+        if enrollment_ids is None:
+            return queries.known_devices(self._database, server)
+        return queries.listed_devices(self._database, server, enrollment_ids)
 
-    def proofs(self, certificate: bytes, *, enrollment_ids: Sequence[str]) -> Mapping[str, datetime]:
-        """Return the devices whose last list of certificates has *certificate*, with the time of the list."""
-        query = """SELECT enrollment_id, reported, authenticated, seen, gone, listed
-            FROM certificate JOIN device USING (enrollment_id) WHERE certificate = ?"""
-        proved = {
-            one: reported
-            for one, reported, *times in self._database.rows(query, certificate)
-            if records.enrollment_of(times).is_proved(reported)
+    def counts(
+        self, server: str, policy: StatePolicy, *, enrollment_ids: Sequence[str] | None = None
+    ) -> Mapping[DeviceState, int]:
+        """Return the number of devices in each state. Each state is a key."""
+        found = Counter(device_status(one, policy).state for one in self.devices(server, enrollment_ids=enrollment_ids))
+        return {state: found[state] for state in DeviceState}
+
+    def waiting(self, server: str, revision: int | None, *, enrollment_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the devices that were not sent a revision in their current enrollment, with the epoch of each."""
+        return {
+            one.enrollment_id: one.enrollment.epoch
+            for one in self.devices(server, enrollment_ids=enrollment_ids)
+            if one.progress is None
+            or one.progress.revision != revision
+            or not one.progress.was_sent(one.enrollment.epoch)
         }
-        return {one: time_of(proved[one]) for one in enrollment_ids if one in proved}
+
+    def claim_push(
+        self, enrollment_id: str, *, at: datetime, limit: int = 3, window: timedelta = timedelta(days=1)
+    ) -> bool:
+        """Return whether a device may be sent a command without a request of the user, and count the command."""
+        start = microseconds(at - window)
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM claim WHERE enrollment_id = ? AND at <= ?", (enrollment_id, start))
+            (found,) = connection.execute(
+                "SELECT count(*) FROM claim WHERE enrollment_id = ?", (enrollment_id,)
+            ).fetchone()
+            if found >= limit:
+                return False
+            connection.execute("INSERT INTO claim VALUES (?, ?)", (enrollment_id, microseconds(at)))
+            return True
 
     def delete_devices(self, *, left_before: datetime) -> int:
         """Delete all records of the devices that checked out before this time and were not seen again."""
         before = microseconds(left_before)
         with self._database.writing() as connection:
-            query = "SELECT enrollment_id, authenticated, seen, gone, listed FROM device WHERE gone < ? AND seen < gone"
+            query = f"SELECT enrollment_id, {records.ENROLLMENT} FROM device WHERE gone < ? AND seen < gone"  # noqa: S608 - a constant
             rows = connection.execute(query, (before,)).fetchall()
             left = [(one,) for one, *times in rows if records.enrollment_of(times).has_left(before)]
-            for table in ("delivery", "stray", "certificate", "device"):
+            for table in ("delivery", "stray", "certificate", "claim", "device"):
                 connection.executemany(f"DELETE FROM {table} WHERE enrollment_id = ?", left)  # noqa: S608 - a constant
             connection.execute(
                 "INSERT INTO deletion VALUES (1, ?) ON CONFLICT DO UPDATE SET before = max(before, excluded.before)",

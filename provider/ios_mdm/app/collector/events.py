@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm.core.enrollment import is_enrollment_id
-from ios_mdm.core.ledger.values import Answer, DeliveryStatus, DeviceEvent
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent
 from ios_mdm.core.text import one_line
 from ios_mdm.core.times import parsed_precise_time
 from ios_mdm.errors import IosMdmError
@@ -26,10 +26,10 @@ _MAX_DETAIL: Final = 1000
 _MAX_TOPIC: Final = 100
 _ENROLLMENT: Final = {"mdm.TokenUpdate": True, "mdm.CheckOut": False, "mdm.Connect": True}
 _STATUS: Final = {
-    "Acknowledged": DeliveryStatus.ACKNOWLEDGED,
-    "Error": DeliveryStatus.ERROR,
-    "CommandFormatError": DeliveryStatus.ERROR,
-    "NotNow": DeliveryStatus.NOT_NOW,
+    "Acknowledged": AnswerStatus.ACKNOWLEDGED,
+    "Error": AnswerStatus.ERROR,
+    "CommandFormatError": AnswerStatus.ERROR,
+    "NotNow": AnswerStatus.NOT_NOW,
 }
 
 

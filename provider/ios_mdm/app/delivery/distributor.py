@@ -1,20 +1,24 @@
-"""Sends a configuration profile to devices in batches, once to each device, and records that in the ledger."""
+"""Sends a configuration profile to devices, and sends it again to devices that do not answer."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections import deque
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import uuid4, uuid5
+from uuid import uuid4
 
-from ios_mdm.core.ledger.registers import NEVER
-from ios_mdm.core.ledger.values import DeliveryStatus
-from ios_mdm.core.profile import certificate_digests, install_profile_command
-from ios_mdm.errors import BatchTooLargeError, DeliveryError
+from ios_mdm.app.delivery.due import overdue_targets, parts, waiting_targets
+from ios_mdm.app.delivery.progress import Progress
+from ios_mdm.app.delivery.recorder import Recorder
+from ios_mdm.app.delivery.sender import LedgerSender, Sender
+from ios_mdm.core.ledger.overdue import CommandKind, LedgerRules
+from ios_mdm.core.profile import certificate_digests
+from ios_mdm.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from ios_mdm.core.ledger.values import Publication
@@ -32,12 +36,16 @@ class Delivery:
         profile: the .mobileconfig.
         enrollment_ids: enrollment ids of the devices, without duplicates.
         listed: path of the file of devices in the definition; None if the definition names no such file.
+        channel: URL of the MDM server.
+        is_for_all: whether the definition takes its devices from the ledger.
     """
 
     server: str
     profile: bytes
     enrollment_ids: Sequence[str]
     listed: str | None = None
+    channel: str = ""
+    is_for_all: bool = False
 
     @property
     def digest(self) -> str:
@@ -53,7 +61,9 @@ class Distributor:
         ledger: the ledger; None if none is kept: device coverage is then unknown.
         clock: returns the time of each command.
         report: receives each line of progress.
+        rules: settings of the ledger.
         random_uuid: returns a unique UUID.
+        monotonic: returns seconds, for the times at which progress is reported.
     """
 
     def __init__(
@@ -63,107 +73,123 @@ class Distributor:
         clock: Clock,
         *,
         report: Callable[[str], None],
+        rules: LedgerRules | None = None,
         random_uuid: Callable[[], UUID] = uuid4,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._random_uuid = random_uuid
         self._channel = channel
         self._ledger = ledger
         self._clock = clock
         self._report = report
+        self._rules = rules or LedgerRules()
+        self._monotonic = monotonic
 
     def distribute(self, delivery: Delivery) -> int:
         """Queue the profile for every device that it was not queued for; return the number of these devices.
+
+        Afterwards, devices that failed or did not answer for some days are sent a command again.
 
         Raises:
             DeliveryError: The MDM server did not accept the profile for all devices. The message has the number of
                 devices that it is queued for.
         """
-        waiting = self.waiting(delivery)
-        publication = self._publication(delivery) if waiting else None
-        notices: dict[str, None] = {}
-        sent = 0
-        batches = deque(self._channel.batches(list(waiting)))
-        largest = len(waiting)
-        while batches:
-            batch = batches.popleft()
-            if len(batch) > largest:
-                batches.extendleft(reversed(_halves(batch)))
-                continue
-            epochs = {one: waiting[one] for one in batch}
-            command_uuid = self._command_uuid(publication, epochs)
-            try:
-                notices |= dict.fromkeys(
-                    self._channel.enqueue(batch, install_profile_command(delivery.profile, command_uuid))
-                )
-            except DeliveryError as error:
-                if isinstance(error, BatchTooLargeError) and len(batch) > 1:
-                    # The later batches are halved as well, without a request that fails for each of them.
-                    largest = len(batch) - len(batch) // 2
-                    batches.appendleft(batch)
-                    continue
-                done = len(delivery.enrollment_ids) - len(waiting) + sent
-                where = "" if delivery.listed is None else f" in {delivery.listed}"
-                raise DeliveryError(
-                    f"{error}. The pair is stored, and the profile is queued for {done} of "
-                    f"{len(delivery.enrollment_ids)} devices{where}: run `pulumi up` again to continue with the others"
-                ) from error
-            if self._ledger is not None and publication is not None:
-                self._ledger.record_enqueued(command_uuid, publication=publication, epochs=epochs, at=self._clock.now())
-            sent += len(batch)
-        for notice in notices:
-            self._report(notice)
         count = len(delivery.enrollment_ids)
+        progress = Progress(self._report, self._monotonic)
+        sender = Sender(
+            self._channel, lambda sent: progress.show(lambda: f"queued for {sent} of {count} devices so far")
+        )
+        publication = None if self._ledger is None else self._publish(delivery, self._ledger)
+        try:
+            self._send(delivery, publication, sender)
+        except DeliveryError as error:
+            raise self._failure(error, delivery, sender.sent) from error
+        sent = sender.sent
+        again = dict.fromkeys(CommandKind, 0)
+        if publication is not None and self._ledger is not None:
+            try:
+                again = self._send_again(delivery, publication, self._ledger, sender)
+            except DeliveryError as error:
+                raise DeliveryError(
+                    f"{error}. The profile is queued for all {count} devices, but not again for each device that "
+                    "failed or did not answer: run `pulumi up` again to continue"
+                ) from error
+        for notice in sender.notices:
+            self._report(notice)
         self._report(
             f"profile queued for {sent} of {count} devices"
             if sent
             else f"the profile was already queued for all {count} devices"
         )
+        if again[CommandKind.PROFILE]:
+            self._report(f"profile queued again for {again[CommandKind.PROFILE]} devices that failed or did not answer")
+        if again[CommandKind.LIST]:
+            self._report(f"{again[CommandKind.LIST]} devices are asked again for their certificates")
         return sent
 
-    def waiting(self, delivery: Delivery) -> Mapping[str, int]:
-        """Return the devices without a record that the profile was queued for them, with the epoch of each.
-
-        Without a ledger, these are all devices.
-        """
-        if self._ledger is None:
-            return dict.fromkeys(delivery.enrollment_ids, NEVER)
-        coverage = self._ledger.coverage(
-            server=delivery.server, profile=delivery.digest, enrollment_ids=delivery.enrollment_ids
+    def has_waiting(self, delivery: Delivery) -> bool:
+        """Return whether there is a device that the profile was not queued for. Without a ledger, all count."""
+        revision = self._published_revision(delivery)
+        return any(
+            waiting_targets(self._ledger, delivery.server, revision, part) for part in parts(delivery.enrollment_ids)
         )
-        return {one.enrollment_id: one.epoch for one in coverage.devices if one.status is DeliveryStatus.NOT_SENT}
 
-    def _publication(self, delivery: Delivery) -> Publication | None:
-        """Record in the ledger that devices are sent this profile; None without a ledger."""
-        if self._ledger is None:
-            return None
-        return self._ledger.publish(
+    def _published_revision(self, delivery: Delivery) -> int | None:
+        """Return the revision of the profile in the ledger; None if it is not published, or without a ledger."""
+        found = None if self._ledger is None else self._ledger.publication(delivery.server)
+        return found.revision if found is not None and found.profile == delivery.profile else None
+
+    def _publish(self, delivery: Delivery, ledger: Ledger) -> Publication:
+        """Record in the ledger that devices are sent this profile."""
+        return ledger.publish(
             delivery.server,
             delivery.profile,
             certificates=certificate_digests(delivery.profile),
             seed=self._random_uuid(),
             at=self._clock.now(),
+            channel=delivery.channel,
+            is_for_all=delivery.is_for_all,
         )
 
-    def _command_uuid(self, publication: Publication | None, epochs: Mapping[str, int]) -> str:
-        """Return the CommandUUID of a batch.
+    def _send(self, delivery: Delivery, publication: Publication | None, sender: Sender) -> None:
+        """Queue the profile for the devices that it was not queued for."""
+        with Recorder() as recorder:
+            for part in parts(delivery.enrollment_ids):
+                if self._ledger is None or publication is None:
+                    sender.install(delivery.profile, part, self._random_uuid)
+                    continue
+                targets = waiting_targets(self._ledger, delivery.server, publication.revision, part)
+                LedgerSender(sender, self._ledger, publication, self._clock, recorder).install(
+                    targets, is_proof_configured=self._rules.is_proof_configured
+                )
 
-        With a ledger, a run after an interrupted one uses the same CommandUUID, so that no command is queued twice. A
-        device that enrolled again has another epoch, and so another CommandUUID: the MDM server drops a repeated one.
-        A ledger that was lost has another seed.
+    def _send_again(
+        self, delivery: Delivery, publication: Publication, ledger: Ledger, sender: Sender
+    ) -> dict[CommandKind, int]:
+        """Send commands again to the devices that failed or did not answer; return the number for each command."""
+        again = dict.fromkeys(CommandKind, 0)
+        with Recorder() as recorder:
+            commands = LedgerSender(sender, ledger, publication, self._clock, recorder)
+            for kind, targets in overdue_targets(
+                ledger, publication, delivery.enrollment_ids, rules=self._rules, now=self._clock.now()
+            ):
+                commands.send(kind, targets, is_proof_configured=self._rules.is_proof_configured)
+                again[kind] += len(targets)
+        return again
 
-        Without a ledger, the CommandUUID is random, because a device may have lost a profile that was sent to it.
-        Installing a profile twice has no effect.
-
-        Args:
-            publication: the record of the profile in the ledger; None without a ledger.
-            epochs: epoch of each device of the batch, by enrollment id.
-        """
-        if publication is None:
-            return str(self._random_uuid()).upper()
-        content = ",".join(f"{one}/{epoch}" for one, epoch in epochs.items())
-        return str(uuid5(publication.seed, content)).upper()
-
-
-def _halves(batch: Sequence[str]) -> Sequence[Sequence[str]]:
-    middle = len(batch) - len(batch) // 2
-    return batch[:middle], batch[middle:]
+    def _failure(self, error: DeliveryError, delivery: Delivery, sent: int) -> DeliveryError:
+        """Return the error with the number of devices that the profile is queued for."""
+        count = len(delivery.enrollment_ids)
+        if self._ledger is not None:
+            with contextlib.suppress(DeliveryError):  # the ledger itself may have failed
+                revision = self._published_revision(delivery)
+                waiting = (
+                    waiting_targets(self._ledger, delivery.server, revision, part)
+                    for part in parts(delivery.enrollment_ids)
+                )
+                sent = count - sum(map(len, waiting))
+        where = "" if delivery.listed is None else f" in {delivery.listed}"
+        return DeliveryError(
+            f"{error}. The pair is stored, and the profile is queued for {sent} of {count} devices{where}: run "
+            "`pulumi up` again to continue with the others"
+        )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ios_mdm.app.delivery.distributor import Delivery, Distributor
 from ios_mdm.app.delivery.secret_record import check_owner
 from ios_mdm.app.devices import devices_digest
+from ios_mdm.core.ledger.overdue import LedgerRules
 from ios_mdm.core.pair.guard import uncovered_versions, unoffered_versions
 from ios_mdm.core.pair.layout import (
     SENT_TAG,
@@ -50,6 +53,7 @@ class DeliveryRequest:
         is_channel_same: whether the last run used the same MDM server. Without a ledger, a profile that the secret
             records as sent to these devices is then not sent again.
         channel: URL of the MDM server.
+        is_for_all: whether the definition takes its devices from the ledger.
     """
 
     content: ProfileContent
@@ -61,6 +65,7 @@ class DeliveryRequest:
     listed: str | None = None
     is_channel_same: bool = False
     channel: str = ""
+    is_for_all: bool = False
 
 
 class DeliveryService:
@@ -72,6 +77,7 @@ class DeliveryService:
         ledger: the ledger; None if none is kept: device coverage is then unknown.
         clock: returns the time of each command.
         report: receives each line of progress.
+        rules: settings of the ledger.
         random_uuid: returns a unique UUID.
     """
 
@@ -83,6 +89,7 @@ class DeliveryService:
         clock: Clock,
         *,
         report: Callable[[str], None],
+        rules: LedgerRules | None = None,
         random_uuid: Callable[[], UUID] = uuid4,
     ) -> None:
         self._channel = channel
@@ -91,6 +98,7 @@ class DeliveryService:
         self._ledger = ledger
         self._clock = clock
         self._report = report
+        self._rules = rules or LedgerRules()
 
     def deliver(self, request: DeliveryRequest, disarm: Callable[[], None] = lambda: None) -> Delivery:
         """Queue the profile for every device that it was not queued for, then record that it was sent (R15).
@@ -120,7 +128,10 @@ class DeliveryService:
             profile=request.content.profile(),
             enrollment_ids=request.enrollment_ids,
             listed=request.listed,
+            channel=request.channel,
+            is_for_all=request.is_for_all,
         )
+        self._delete_devices()
         if not request.enrollment_ids:
             check_owner(request.secret, request.secret_arn, request.resource_id, self._store.describe(request.secret))
             self._report("the profile is not sent, because there is no device")
@@ -135,6 +146,15 @@ class DeliveryService:
         self._record_sent(request, delivery, found)
         return delivery
 
+    def _delete_devices(self) -> None:
+        """Delete the records of the devices that checked out some days ago."""
+        if self._ledger is None:
+            return
+        days = self._rules.retention_days
+        count = self._ledger.delete_devices(left_before=self._clock.now() - timedelta(days=days))
+        if count:
+            self._report(f"the records of {count} devices that checked out over {days} days ago were deleted")
+
     def _send(
         self, request: DeliveryRequest, delivery: Delivery, found: SecretDescription, disarm: Callable[[], None]
     ) -> None:
@@ -143,16 +163,22 @@ class DeliveryService:
         The record of another profile or of other devices is removed before the first command, because this run can be
         interrupted after some commands.
         """
-        distributor = Distributor(
-            self._channel(), self._ledger, self._clock, report=self._report, random_uuid=self._random_uuid
-        )
         without_profile = value_without_profile(found.tags)
-        if not is_sent_to(found.tags, devices_digest(request.enrollment_ids)) and distributor.waiting(delivery):
-            self._store.untag(request.secret, [SENT_TAG])
-            disarm()
-        elif without_profile is not None and not is_profile_sent(found.tags, _recorded_digest(request, delivery)):
-            self._store.tag(request.secret, {SENT_TAG: without_profile})
-        distributor.distribute(delivery)
+        with contextlib.closing(self._channel()) as channel:
+            distributor = Distributor(
+                channel,
+                self._ledger,
+                self._clock,
+                report=self._report,
+                rules=self._rules,
+                random_uuid=self._random_uuid,
+            )
+            if not is_sent_to(found.tags, devices_digest(request.enrollment_ids)) and distributor.has_waiting(delivery):
+                self._store.untag(request.secret, [SENT_TAG])
+                disarm()
+            elif without_profile is not None and not is_profile_sent(found.tags, _recorded_digest(request, delivery)):
+                self._store.tag(request.secret, {SENT_TAG: without_profile})
+            distributor.distribute(delivery)
 
     def _record_sent(self, request: DeliveryRequest, delivery: Delivery, found: SecretDescription) -> None:
         """Record the sent certificates and the devices in the pair's secret.

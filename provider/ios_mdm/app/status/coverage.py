@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.delivery.files import confirmation_notice
 from ios_mdm.app.devices import no_devices_advice, read_devices
-from ios_mdm.core.ledger.values import DeliveryStatus
+from ios_mdm.core.ledger.state import device_status
+from ios_mdm.core.ledger.values import StatePolicy
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.profile import profile_digest, trust_profile
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ios_mdm.core.ledger.values import DeviceStatus
+    from ios_mdm.core.ledger.values import DeviceState, DeviceStatus
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.ports import Ledger
     from ios_mdm.settings import DistributionSettings, ServerSettings
@@ -39,21 +40,21 @@ class Distribution:
     profile: str | None
     devices: tuple[DeviceStatus, ...] | None
 
-    def count(self, *statuses: DeliveryStatus) -> int | None:
-        """Return the number of devices that have one of these statuses; None if unknown."""
-        return None if self.devices is None else sum(device.status in statuses for device in self.devices)
+    def count(self, *states: DeviceState) -> int | None:
+        """Return the number of devices in one of these states; None if unknown."""
+        return None if self.devices is None else sum(device.state in states for device in self.devices)
 
     @property
     def missing(self) -> tuple[DeviceStatus, ...]:
         """The devices without a record that they have the profile."""
-        return tuple(device for device in self.devices or () if device.status is not DeliveryStatus.ACKNOWLEDGED)
+        return tuple(device for device in self.devices or () if not device.has_profile)
 
     @property
     def coverage_text(self) -> str:
         """The number of devices that have the profile, as a text."""
         if self.devices is None:
             return "device coverage is unknown"
-        return f"{self.count(DeliveryStatus.ACKNOWLEDGED)} of {len(self.devices)} devices have the profile"
+        return f"{len(self.devices) - len(self.missing)} of {len(self.devices)} devices have the profile"
 
 
 def distribution(
@@ -135,7 +136,10 @@ def _devices(
     server: str, settings: DistributionSettings, ledger: Ledger, digest: str, base: Path
 ) -> tuple[DeviceStatus, ...]:
     enrollment_ids = read_devices(settings, ledger, base=base)
-    return tuple(ledger.coverage(server=server, profile=digest, enrollment_ids=enrollment_ids).devices)
+    publication = ledger.publication(server)
+    is_published = publication is not None and publication.digest == digest
+    policy = StatePolicy(revision=publication.revision if publication is not None and is_published else None)
+    return tuple(device_status(one, policy) for one in ledger.devices(server, enrollment_ids=enrollment_ids))
 
 
 def _unknown_coverage(found: Distribution, settings: DistributionSettings) -> Sequence[Notice]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-__all__ = ["NEVER", "NO_ANSWER", "Enrollment", "Finality", "LastAnswer", "Progress", "microseconds", "time_of"]
+__all__ = ["NEVER", "NO_ANSWER", "Enrollment", "Finality", "LastAnswer", "Progress", "began", "microseconds", "time_of"]
 
 NEVER: Final = -(1 << 62)
 """A time before every other one, in microseconds. It fits into 64 bits with a sign."""
@@ -44,12 +44,14 @@ class Enrollment:
         seen: latest event that shows that the device is enrolled.
         gone: latest CheckOut.
         listed: latest list of certificates.
+        asked: latest CertificateList that was queued, by the clock of the sender.
     """
 
     authenticated: int = NEVER
     seen: int = NEVER
     gone: int = NEVER
     listed: int = NEVER
+    asked: int = NEVER
 
     @property
     def epoch(self) -> int:
@@ -64,6 +66,26 @@ class Enrollment:
         """Whether the device is enrolled. If a CheckOut has the same time as another event, the device is enrolled."""
         return self.seen != NEVER and self.seen >= self.gone
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the device enrolled or left. A device that was only sent commands is not known."""
+        return max(self.authenticated, self.seen, self.gone) != NEVER
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the device left, and requested no new enrollment afterwards."""
+        return self.gone > max(self.authenticated, self.seen)
+
+    @property
+    def was_authenticated(self) -> bool:
+        """Whether an Authenticate opened the current epoch. It is the first enrollment, or the device was erased."""
+        return self.authenticated != NEVER and self.authenticated >= self.gone
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an Authenticate opened the current epoch, and the device was seen in it."""
+        return self.was_authenticated and self.seen >= self.authenticated
+
     def has_left(self, before: int) -> bool:
         """Return whether the device checked out before this time and was not seen again."""
         return self.seen < self.gone < before and self.authenticated < before
@@ -75,6 +97,7 @@ class Enrollment:
             seen=max(self.seen, other.seen),
             gone=max(self.gone, other.gone),
             listed=max(self.listed, other.listed),
+            asked=max(self.asked, other.asked),
         )
 
     def is_proved(self, reported: int) -> bool:
@@ -86,6 +109,15 @@ class Enrollment:
             reported: time of the latest list with the certificate.
         """
         return reported != NEVER and reported >= self.listed and reported >= self.epoch
+
+
+def began(before: Enrollment, after: Enrollment) -> bool:
+    """Return whether an enrollment began with the events between two records of a device (R43).
+
+    It began if its Authenticate and a later sign of life are known in *after*, and were not both known in *before*. The
+    order in which both arrived has no effect. The result is true for one pair of records in each epoch.
+    """
+    return after.has_begun and not (before.has_begun and before.epoch == after.epoch)
 
 
 class Finality(IntEnum):
@@ -162,3 +194,15 @@ class Progress:
         if self.answer.at == NEVER or self.answer.at < epoch:
             return False
         return self.answer.queued >= self.queued or not self.is_queued(epoch)
+
+    def was_sent(self, epoch: int) -> bool:
+        """Return whether the profile was queued or answered in the enrollment that began at *epoch*.
+
+        An answer also counts without a record of its command: an older epoch was known when the command was queued.
+        """
+        return self.is_queued(epoch) or self.is_acknowledged(epoch) or self.is_answered(epoch)
+
+    def is_older_than(self, epoch: int) -> bool:
+        """Return whether a part of this record is from an enrollment before the one that began at *epoch*."""
+        is_queued_before = self.queued != NEVER and self.epoch < epoch
+        return is_queued_before or any(one != NEVER and one < epoch for one in (self.acknowledged, self.answer.at))

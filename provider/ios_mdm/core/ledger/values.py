@@ -7,57 +7,112 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ios_mdm.core.ledger.registers import NEVER
+from ios_mdm.core.ledger.registers import NEVER, Enrollment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
-__all__ = ["Answer", "Coverage", "DeliveryStatus", "DeviceEvent", "DeviceStatus", "Publication"]
+    from ios_mdm.core.ledger.registers import Progress
+
+__all__ = [
+    "Answer",
+    "AnswerStatus",
+    "DeviceEvent",
+    "DeviceRecord",
+    "DeviceState",
+    "DeviceStatus",
+    "Publication",
+    "StatePolicy",
+]
 
 
-class DeliveryStatus(StrEnum):
-    """State of the delivery of a profile to a device. ``status --json`` shows these words."""
+class DeviceState(StrEnum):
+    """State of a server's profile on a device. ``status --json`` shows these words."""
 
     NOT_SENT = "not-sent"
-    PENDING = "pending"
+    QUEUED = "queued"
     """The command is queued, and the device has not answered."""
+    ACKNOWLEDGED = "acknowledged"
+    PROVED = "proved"
+    """The last list of certificates of the device has each certificate."""
     NOT_NOW = "not-now"
     """The device will request the command again later."""
-    ERROR = "error"
-    ACKNOWLEDGED = "acknowledged"
+    FAILED = "failed"
+    """The device answered with an error."""
+    SILENT = "silent"
+    """The command is queued, and the device was neither seen nor sent the command for a number of days."""
+    ERASED = "erased"
+    """The device enrolled again, and was not sent the profile afterwards."""
+    GONE = "gone"
+    """The device checked out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatePolicy:
+    """Settings from which the state of a device is computed.
+
+    Args:
+        revision: revision of the profile; None if no profile, or another one, is published.
+        certificates: SHA-256 of the DER of each certificate that a device must have, 32 bytes each. If there is none,
+            no device is ``PROVED``.
+        is_proof_configured: whether devices are asked for lists of certificates. If not, an acknowledged profile counts
+            as installed.
+        silent_before: a device without an answer is silent if it was last seen, and last sent the command, before this
+            time. In microseconds since 1970; ``NEVER``: no device is silent.
+    """
+
+    revision: int | None
+    certificates: frozenset[bytes] = frozenset()
+    is_proof_configured: bool = False
+    silent_before: int = NEVER
+
+    def has_profile(self, state: DeviceState) -> bool:
+        """Return whether a device in this state counts as one that has the profile."""
+        return state is DeviceState.PROVED or (state is DeviceState.ACKNOWLEDGED and not self.is_proof_configured)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRecord:
+    """All records of a device for one server.
+
+    Args:
+        enrollment_id: enrollment id of the device.
+        enrollment: record of its events; an empty one if there is no event.
+        progress: record of the server's profile on the device; None if there is none.
+        reported: time of the last list that has a certificate, in microseconds since 1970, by SHA-256 of the
+            certificate. It has only certificates of the server's published profile that a list has.
+    """
+
+    enrollment_id: str
+    enrollment: Enrollment = field(default_factory=Enrollment)
+    progress: Progress | None = None
+    reported: Mapping[bytes, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStatus:
-    """Recorded state of a profile on one device.
+    """State of a profile on one device.
 
     Args:
         enrollment_id: enrollment id of the device.
-        status: state of the delivery in the current enrollment of the device.
-        detail: explanation of an error by the device, else empty.
-        at: time of the record, aware UTC; None for ``NOT_SENT``.
+        state: state in the current enrollment of the device.
+        has_profile: whether the device counts as one that has the profile.
+        detail: explanation of an error by the device; empty if the state is not ``FAILED``.
+        at: time of the event or the command that the state results from, aware UTC; None for ``NOT_SENT``.
+        since: time at which a ``SILENT`` device was last seen, or was sent the command if it was never seen, aware UTC;
+            None for any other state.
         epoch: epoch of the current enrollment, in microseconds since 1970; ``NEVER`` if no event opened one.
     """
 
     enrollment_id: str
-    status: DeliveryStatus
+    state: DeviceState
+    has_profile: bool = False
     detail: str = ""
     at: datetime | None = None
+    since: datetime | None = None
     epoch: int = NEVER
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """Recorded state of one profile on several devices.
-
-    Args:
-        profile: SHA-256 of the profile, 64 hex digits.
-        devices: one entry for each device, in the requested order.
-    """
-
-    profile: str
-    devices: tuple[DeviceStatus, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +126,8 @@ class Publication:
         certificates: SHA-256 of the DER of each certificate in the profile, 32 bytes each.
         seed: random UUID of this revision. CommandUUIDs derive from it.
         at: time of the publication, aware UTC, in microseconds.
+        channel: URL of the MDM server that sends the profile; empty if unknown.
+        is_for_all: whether the profile is for each device in the ledger. If not, the definition lists the devices.
     """
 
     server: str
@@ -79,11 +136,22 @@ class Publication:
     certificates: frozenset[bytes]
     seed: UUID
     at: datetime
+    channel: str = ""
+    is_for_all: bool = False
 
     @property
     def digest(self) -> str:
         """SHA-256 of the profile, 64 hex digits."""
         return hashlib.sha256(self.profile).hexdigest()
+
+
+class AnswerStatus(StrEnum):
+    """Answer of a device to a command."""
+
+    ACKNOWLEDGED = "acknowledged"
+    ERROR = "error"
+    NOT_NOW = "not-now"
+    """The device will request the command again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +160,12 @@ class Answer:
 
     Args:
         command_uuid: CommandUUID of any command, also of one that this provider did not send.
-        status: ``ACKNOWLEDGED`` (final), ``ERROR`` or ``NOT_NOW`` (the device will request the command again).
+        status: status in the answer.
         detail: explanation of an error by the device in one line, at most 1,000 characters; else empty.
     """
 
     command_uuid: str
-    status: DeliveryStatus
+    status: AnswerStatus
     detail: str = ""
 
 

@@ -1,7 +1,8 @@
-"""Records what a channel does with its sockets: their peers, their timeouts, and whether they are closed."""
+"""Records the logs of a channel, and the peers, timeouts and ends of its connections."""
 
 from __future__ import annotations
 
+import logging
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from ios_mdm.address import is_loopback
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SocketLog", "watched_sockets"]
+__all__ = ["SocketLog", "recorded_logs", "watched_sockets"]
 
 
 @dataclass(slots=True)
@@ -92,3 +93,25 @@ def watched_sockets() -> Iterator[SocketLog]:
         patch.setattr(socket, "socket", type("Watched", (WatchedSocket,), {"log": log}))
         patch.setattr(socket, "getaddrinfo", resolve_loopback)
         yield log
+
+
+@contextmanager
+def recorded_logs() -> Iterator[list[str]]:
+    """Yield the lines of all loggers, at every level."""
+    lines: list[str] = []
+
+    class Recorder(logging.Handler):
+        """Keeps the text of each record."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    root, recorder = logging.getLogger(), Recorder(level=logging.NOTSET)
+    before = root.level
+    root.addHandler(recorder)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield lines
+    finally:
+        root.removeHandler(recorder)
+        root.setLevel(before)

@@ -1,0 +1,56 @@
+"""The preview plans an update if a device is due, and `up` is unchanged after everything was sent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from tests.support.distribution import START
+from tests.support.events import record_device
+
+if TYPE_CHECKING:
+    from tests.support.distribution_run import Run
+
+
+def test_up_is_unchanged_until_a_device_is_due_and_after_it_was_sent(
+    run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Both devices are silent. The repetitions are rarer each time."""  # R45
+    assert run.up() == "changed"
+    changed = []
+    for day in range(1, 40):
+        run.clock.moment = START + timedelta(days=day)
+        if run.up() == "changed":
+            changed.append(day)
+    assert changed == [8, 17, 35]
+    assert "2 of 2 devices failed or did not answer: `up` sends them the profile again" in capfd.readouterr().err
+    assert len({uuid for _, uuid in run.queue.known}) == 4
+
+
+def test_the_days_are_those_of_the_definition(run: Run) -> None:
+    """The key resendDays."""  # R45
+    run.up()
+    settings = {**run.program()["distribution"], "resendDays": 30}
+    run.changes = {"distribution": settings}
+    run.up()
+    commands = set(run.queue.known)
+    run.clock.moment = START + timedelta(days=30)
+    assert run.up() == "unchanged"
+    run.clock.moment = START + timedelta(days=31)
+    assert run.up() == "changed"
+    assert len(run.queue.known - commands) == 2
+
+
+@pytest.mark.parametrize(("days", "is_deleted"), [(5, False), (6, True)])
+def test_an_update_deletes_what_is_known_of_devices_that_left(run: Run, days: int, *, is_deleted: bool) -> None:
+    """The key retentionDays."""  # R41
+    run.changes = {"distribution": {**run.program()["distribution"], "retentionDays": 5}}
+    ledger = SqliteLedger(run.folder / "ledger.sqlite")
+    record_device(ledger, "c", enrolled=True, at=START - timedelta(days=1))
+    record_device(ledger, "c", enrolled=False, at=START)
+    run.clock.moment = START + timedelta(days=days)
+    assert run.up() == "changed"
+    assert ("c" not in {one.enrollment_id for one in ledger.devices("berlin")}) is is_deleted
