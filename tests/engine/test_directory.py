@@ -19,7 +19,7 @@ UNCHANGED = re.compile(r"Resources:\n +4 unchanged\n")
 
 
 def test_the_switch_is_scheduled_when_the_profile_is_confirmed(world: World, aws: Aws, tmp_path: Path) -> None:
-    """Each preview says which digest to set. Missing files are written again."""  # R15 R30 R36
+    """The run that writes the profile says which digest to set."""  # R15 R30 R36
 
     def define(**confirmation: str) -> None:
         directory: dict[str, Any] = {"path": str(tmp_path / "out"), **confirmation}
@@ -39,18 +39,12 @@ def test_the_switch_is_scheduled_when_the_profile_is_confirmed(world: World, aws
     assert f"then set distribution.channel.directory.distributed to {digest}." in shown
     assert aws.schedule() is None
     assert "ios-mdm:sent" not in world.tags()
-    again = world.stack.run("up", "--yes", **at(DAY_10)).ok().output
-    assert UNCHANGED.search(again)
-    assert f"distributed to {digest}." in again
     define(distributed=digest)
     confirmed = world.stack.up(**at(DAY_10)).ok().output
     assert "not confirmed" not in confirmed
     found = aws.schedule()
     assert found is not None
     assert found["ScheduleExpression"] == "at(2040-01-31T00:00:00)"
-    file.unlink()
-    assert "are missing or were changed" in world.stack.up(**at(DAY_10)).ok().output
-    assert profile_digest(file.read_bytes()) == digest
     world.forget_calls()
     assert UNCHANGED.search(world.stack.run("up", "--yes", **at(DAY_10)).ok().output)
     assert world.aws.writes() == []
