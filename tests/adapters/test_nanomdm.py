@@ -22,10 +22,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ios_mdm.adapters import nanomdm, nanomdm_client
+from ios_mdm.adapters.clock import SystemClock
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.nanomdm import NanoMdm
+from ios_mdm.app.delivery.distributor import Delivery, Distributor
 from ios_mdm.core.enrollment import MAX_ENROLLMENT_ID_LENGTH, checked_enrollment_ids
+from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError, IosMdmError
 from ios_mdm.settings.fields import MAX_URL_LENGTH
+from tests.support.distribution import pems
 from tests.support.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
 from tests.support.odd_files import MARK, ODD_FILES, odd_file
 from tools.services import nginx, process
@@ -238,6 +243,24 @@ def test_a_stock_nginx_takes_every_batch(server: NanoMdmServer, behind_nginx: Na
         padded = command(f"nginx-{number}").replace(b"<plist", b" " * 40_000 + b"<plist")
         assert behind_nginx.enqueue(batch, padded) == ()
     assert [device.acknowledge_queue() for device in devices] == [["nginx-0"], ["nginx-1"]]
+
+
+def test_up_halves_batches_that_a_proxy_refuses(
+    server: NanoMdmServer, behind_nginx: NanoMdm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy accepts less than the channel assumes. Each device gets the profile once, and no request is repeated."""
+    # R40
+    monkeypatch.setattr(nanomdm, "MAX_URL", 100_000)
+    ids = [f"00008031-{number:016X}" for number in range(1, 641)]
+    devices = [server.device(ids[number]) for number in (0, 320, 639)]
+    assert [len(batch) for batch in behind_nginx.batches(ids)] == [500, 140]
+    ledger, reports = SqliteLedger(tmp_path / "ledger.db"), list[str]()
+    profile = trust_profile([pems()[1]], identifier="com.example.t", server="berlin", host="mdm.example.com")
+    delivery = Delivery(server="berlin", profile=profile, enrollment_ids=ids)
+    assert Distributor(behind_nginx, ledger, SystemClock(), report=reports.append).distribute(delivery) == 640
+    assert reports == ["profile queued for 640 of 640 devices"]
+    assert [len(device.acknowledge_queue()) for device in devices] == [1, 1, 1]
+    assert ledger.waiting("berlin", 1, enrollment_ids=ids) == {}
 
 
 def test_the_same_command_again_is_a_repetition(server: NanoMdmServer, channel: NanoMdm) -> None:
