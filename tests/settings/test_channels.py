@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,16 +13,15 @@ import pytest
 from ios_mdm.core.references import ApiKey
 from ios_mdm.errors import DefinitionError
 from ios_mdm.settings import NanoMdmSettings, parse_server, parse_stack
-from ios_mdm.settings.channels.channel import DeviceChannelSettings
+from ios_mdm.settings.channels.channel import ChannelTools, DeviceChannelSettings
 from ios_mdm.settings.distribution import ChannelSettings, DistributionSettings, ProfileSettings
+from ios_mdm.settings.fields import ChannelUrl, SecretName
 from ios_mdm.wiring import Wiring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from ios_mdm.ports import MdmChannel
-    from ios_mdm.settings.channels.channel import ChannelTools
+    from ios_mdm.ports import Folder, MdmChannel
 
 
 # The module of the next channel. It has nothing else than this.
@@ -60,6 +62,10 @@ class ToySettings(DeviceChannelSettings):
         return Toy(self.destination)
 
 
+def _no_folder(path: str) -> Folder:
+    raise AssertionError(path)
+
+
 class Channels(ChannelSettings):
     """The channels after the line of the next channel is added."""
 
@@ -78,6 +84,29 @@ def test_a_channel_is_one_module_and_one_line(tmp_path: Path) -> None:
     assert wiring.channel(settings, None).enqueue(["AAAA-1"], b"<plist/>") == (
         "http://127.0.0.1:9000: 1 devices, 8 bytes",
     )
+
+
+def test_the_example_for_contributors_is_a_whole_channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module in CONTRIBUTING.md works with one line in `ChannelSettings`. Its key is checked by no other code."""
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(class AcmeSettings.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    client = ModuleType("ios_mdm.adapters.acme")
+    vars(client)["Acme"] = lambda *, url, api_key: (url, api_key)
+    monkeypatch.setitem(sys.modules, client.__name__, client)
+    names: dict[str, Any] = {
+        "__name__": "acme",
+        "ApiKey": ApiKey,
+        "ChannelTools": ChannelTools,
+        "ChannelUrl": ChannelUrl,
+        "DeviceChannelSettings": DeviceChannelSettings,
+        "MdmChannel": object,
+        "SecretName": SecretName,
+    }
+    exec(compile(example, "CONTRIBUTING.md", "exec", dont_inherit=True), names)  # noqa: S102 - a page of this project
+    model = names["AcmeSettings"].model_validate({"url": "https://acme.example.com", "apiKeySecret": "acme/key"})
+    assert (model.destination, model.key.where, model.key.secret) == (model.url, "acme.apiKeySecret", "acme/key")
+    tools = ChannelTools(base=tmp_path, api_key=lambda key: f"the key for {key.url}", folder=_no_folder)
+    assert model.connect(tools) == (model.url, "the key for https://acme.example.com")
 
 
 def test_a_definition_has_exactly_one_channel() -> None:
