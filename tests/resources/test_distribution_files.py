@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pulumi.output import Unknown
 
 from ios_mdm import wiring
 from ios_mdm.core.pair.layout import RESOURCE_ID_TAG, SENT_TAG, version_id
@@ -33,6 +34,7 @@ class Run:
     provider: ProfileDistributionProvider = field(default_factory=ProfileDistributionProvider)
     distributed: str | None = None
     trusted: tuple[int, ...] = (1,)
+    changes: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] | None = None
 
@@ -55,6 +57,7 @@ class Run:
             "pairId": PAIR_ID,
             "resourceId": RESOURCE_ID,
             "pems": {str(number): pems()[number] for number in self.trusted},
+            **self.changes,
         }
 
     def is_planned(self) -> bool:
@@ -139,6 +142,19 @@ def test_a_profile_is_written_confirmed_and_replaced(run: Run, capfd: pytest.Cap
     assert run.up() == "changed"
     assert (run.record or "").startswith("1 2 devices:")
     assert run.up() == "unchanged"
+
+
+def test_a_preview_of_an_unknown_profile_does_not_doubt_the_confirmation(
+    run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The certificates are unknown in the preview of a changed pair. The profile may then stay the same."""
+    run.up()
+    run.distributed = run.digest
+    run.up()
+    capfd.readouterr()
+    run.changes = {"trusted": [1, 2], "pems": Unknown()}  # type: ignore[no-untyped-call]
+    assert run.is_planned()
+    assert "not confirmed" not in capfd.readouterr().err
 
 
 def test_missing_or_changed_files_are_written_again(run: Run, capfd: pytest.CaptureFixture[str]) -> None:

@@ -139,6 +139,7 @@ NANOMDM = {"nanomdm": {"url": "https://mdm.example.com", "apiKeySecret": "mdm/ke
     [
         ({"channel": FOLDER, "devices": ["AAAA-1"]}, "distribution has a channel that only writes files"),
         ({"channel": FOLDER, "ledger": "sqlite:///x"}, "distribution has a channel that only writes files"),
+        ({"channel": FOLDER, "resendDays": 3}, "gets no answers: remove resendDays"),
         ({"channel": NANOMDM}, "distribution names no devices: add `devices`"),
         ({"channel": {}}, "channel takes exactly one channel: nanomdm or directory"),
         ({"channel": FOLDER | NANOMDM, "devices": ["AAAA-1"]}, "channel takes exactly one channel"),

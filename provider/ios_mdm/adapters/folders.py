@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm.adapters.aws import OBJECT
-from ios_mdm.errors import DeliveryError, StoreError
+from ios_mdm.errors import DefinitionError, DeliveryError, StoreError
 from ios_mdm.files import MIB, file_content
 
 if TYPE_CHECKING:
@@ -61,7 +61,10 @@ class LocalFolder:
         file = self.path / name
         if not os.path.lexists(file):
             return None
-        return file_content(file, limit=MAX_FILE, named=f"{self.named}/{name}")
+        try:
+            return file_content(file, limit=MAX_FILE, named=f"{self.named}/{name}")
+        except DefinitionError as error:
+            raise DeliveryError(f"{error}. Files of this name are written by `up`") from None
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file. A reader sees the former content or the new one, never a part of it."""

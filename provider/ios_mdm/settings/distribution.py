@@ -126,10 +126,12 @@ class DistributionSettings(Model):
     def _devices_of_the_channel(self) -> Self:
         if self.channel.files is None and "devices" not in self.model_fields_set:
             raise ValueError("names no devices: add `devices`")
-        if self.channel.files is not None and self.model_fields_set & {"devices", "ledger"}:
+        without_effect = {"devices", "ledger", "proof", "resend_days", "retention_days"} & self.model_fields_set
+        if self.channel.files is not None and without_effect:
+            names = ", ".join(to_camel(one) for one in sorted(without_effect))
             raise ValueError(
                 "has a channel that only writes files, so this program sends nothing to devices and gets no answers: "
-                "remove devices and ledger"
+                f"remove {names}"
             )
         return self
 

@@ -60,13 +60,13 @@ def is_record_correct(
 
 
 def confirmation_notice(settings: FileChannelSettings, digest: str | None) -> Notice | None:
-    """Return the notice about a profile that is not confirmed yet, with what to do; None if it is confirmed.
+    """Return the notice about a profile that is not confirmed yet, with what to do; None if it is or may be confirmed.
 
     Args:
         settings: settings of the channel.
         digest: SHA-256 of the current profile, 64 hex digits; None if it is unknown, as in a preview of a change.
     """
-    if digest is not None and settings.confirmed_digest == digest:
+    if settings.confirmed_digest is not None and digest in {None, settings.confirmed_digest}:
         return None
     named = "its SHA-256, which `up` writes to manifest.json" if digest is None else digest
     other = "" if settings.confirmed_digest is None else f" It is now {settings.confirmed_digest}, another profile."
