@@ -118,7 +118,9 @@ def test_fleet_keeps_the_profile_of_a_former_identifier(watched: Watched) -> Non
     newer = "com.example.mdm.0123456789ab"
     channel.publish(profile(1), server="berlin", host=HOST)
     channel.publish(profile(2, identifier=newer), server="berlin", host=HOST)
-    snippet = yaml.safe_load(watched.read(f"{newer}.fleet.yml") or b"")
+    content = watched.read(f"{newer}.fleet.yml") or b""
+    assert b"Fleet refuses profiles with equal names: change PayloadDisplayName" in content
+    snippet = yaml.safe_load(content)
     assert snippet == {
         "controls": {
             "apple_settings": {

@@ -132,11 +132,17 @@ def _next_step(digest: str) -> str:
 
 def _fleet_snippet(server: str, profiles: Sequence[str]) -> str:
     paths = "".join(f"      - path: {name}\n" for name in profiles)
+    names = (
+        "# Fleet refuses profiles with equal names: change PayloadDisplayName, and nothing else, in former files.\n"
+        if len(profiles) > 1
+        else ""
+    )
     return (
         f"# {_WRITTEN} {server}. Do not edit: the next change of the profile replaces this file.\n"
         f"# Keys of Fleet {_FLEET}. Earlier versions call them macos_settings and custom_settings.\n"
         "# Add these entries to the YAML file of your fleet. A path is relative to that file.\n"
         "# Keep every entry: Fleet removes a profile from the devices when its entry is removed.\n"
+        f"{names}"
         "controls:\n"
         "  apple_settings:\n"
         "    configuration_profiles:\n"
