@@ -262,7 +262,7 @@ class Wiring:
             report=report,
             rehearsal=self.is_rehearsal,
         )
-        deliveries = None if distribution is None else self.deliveries(distribution, region, report=report)
+        deliveries = None if distribution is None else self.deliveries(distribution, region, report=report, warn=warn)
         return Reconciler(pairs, self.switches(region, report=report, warn=warn), deliveries)
 
     def switches(
@@ -282,7 +282,12 @@ class Wiring:
         )
 
     def deliveries(
-        self, settings: DistributionSettings, region: str | None, *, report: Callable[[str], None]
+        self,
+        settings: DistributionSettings,
+        region: str | None,
+        *,
+        report: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> DeliveryService | FileDeliveryService:
         """Return the service that sends profiles, or writes them to files. It contacts the MDM server only to send."""
         from ios_mdm.app.delivery.files import FileDeliveryService
@@ -299,6 +304,7 @@ class Wiring:
             None if settings.ledger is None else self.ledger(settings.ledger),
             self.clock(),
             report=report,
+            warn=warn,
             rules=settings.ledger_rules,
         )
 
