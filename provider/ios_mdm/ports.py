@@ -25,6 +25,7 @@ __all__ = [
     "Clock",
     "CustomCertificates",
     "DescribedSecrets",
+    "Folder",
     "GivenResources",
     "HttpHandler",
     "LabeledValues",
@@ -32,6 +33,7 @@ __all__ = [
     "MdmChannel",
     "Prerequisites",
     "Probe",
+    "ProfileDirectory",
     "Scheduler",
     "SecretBytes",
     "SecretStore",
@@ -217,6 +219,39 @@ class MdmChannel(Protocol):
 
     def close(self) -> None:
         """Close the connections to the server."""
+
+
+class Folder(Protocol):
+    """A folder that other tools read. Each method raises a ``DeliveryError`` if the folder cannot be used."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if there is no such file."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Create or replace a file. A reader sees the former content or the new one, never a part of it."""
+
+
+class ProfileDirectory(Protocol):
+    """A channel that gives the profile to another tool, and cannot send it to devices."""
+
+    def publish(self, profile: bytes, *, server: str, host: str) -> tuple[str, ...]:
+        """Write the profile, and the files that help to distribute it. Unchanged files are not written.
+
+        Args:
+            profile: the .mobileconfig.
+            server: name of the server.
+            host: connection address without its port.
+
+        Returns:
+            Notices about files that are written.
+
+        Raises:
+            DeliveryError: A file cannot be written, or was not written by this program. The message has the number of
+                files that are up to date.
+        """
+
+    def is_published(self, profile: bytes, *, server: str, host: str) -> bool:
+        """Return whether :meth:`publish` has nothing to write. Raises its errors."""
 
 
 class Ledger(Protocol):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.collector.handler import Collector
     from ios_mdm.app.collector.newcomers import Newcomers
     from ios_mdm.app.consumer import Consumer
+    from ios_mdm.app.delivery.files import FileDeliveryService
     from ios_mdm.app.delivery.requested import RequestedCommands
     from ios_mdm.app.delivery.service import DeliveryService
     from ios_mdm.app.gate import GateService
@@ -46,17 +47,20 @@ if TYPE_CHECKING:
     from ios_mdm.ports import (
         Clock,
         CustomCertificates,
+        Folder,
         GivenResources,
         HttpHandler,
         Ledger,
         MdmChannel,
         Prerequisites,
         Probe,
+        ProfileDirectory,
         Scheduler,
         SecretStore,
         SecretValues,
     )
     from ios_mdm.settings import AwsSettings, DistributionSettings, PromotionSettings, ServerSettings
+    from ios_mdm.settings.channels.channel import ChannelTools, FileChannelSettings
 
 __all__ = ["Wiring", "process_wiring"]
 
@@ -174,13 +178,30 @@ class Wiring:
             DefinitionError: The secret does not exist, is not for the channel's URL or holds no valid API key, or the
                 settings are invalid.
         """
-        from ios_mdm.adapters.nanomdm import NanoMdm
-        from ios_mdm.app.references import api_key
+        channel = settings.channel.devices
+        if channel is None:
+            raise DefinitionError(f"{settings.channel.chosen.destination} is not an MDM server: it takes no commands")
+        return channel.connect(self._channel_tools(region))
 
-        nanomdm = settings.channel.nanomdm
-        ca_file = None if nanomdm.ca_file is None else str(self.base / nanomdm.ca_file)
-        key = api_key(self.values(region), nanomdm)
-        return NanoMdm(url=nanomdm.url, api_key=key, ca_file=ca_file, push=nanomdm.push)
+    def directory(self, settings: FileChannelSettings, region: str | None) -> ProfileDirectory:
+        """Return the place of the files of a definition, for another tool that distributes the profile."""
+        return settings.connect(self._channel_tools(region))
+
+    def _channel_tools(self, region: str | None) -> ChannelTools:
+        from ios_mdm.app.references import api_key
+        from ios_mdm.settings.channels.channel import ChannelTools
+
+        return ChannelTools(
+            base=self.base,
+            api_key=lambda key: api_key(self.values(region), key),
+            folder=lambda path: self.folder(path, region),
+        )
+
+    def folder(self, path: str, region: str | None) -> Folder:
+        """Return a folder that other tools read: a path relative to the project, or ``s3://bucket/prefix``."""
+        from ios_mdm.adapters.folders import open_folder
+
+        return open_folder(path, base=self.base, aws=self._aws(region))
 
     def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
         """Check the preconditions of :meth:`channel` that can be checked without reading the API key.
@@ -191,7 +212,9 @@ class Wiring:
         """
         from ios_mdm.app.references import check_api_key
 
-        check_api_key(self.values(region), settings.channel.nanomdm)
+        key = settings.channel.chosen.key
+        if key is not None:
+            check_api_key(self.values(region), key)
 
     def sealed_reader(self) -> SealedReader:
         """Return the reader of PFX files and encrypted keys. Its process starts with the first such file."""
@@ -318,10 +341,16 @@ class Wiring:
         *,
         report: Callable[[str], None],
         warn: Callable[[str], None],
-    ) -> DeliveryService:
-        """Return the service that sends profiles. It contacts the MDM server only to send."""
+    ) -> DeliveryService | FileDeliveryService:
+        """Return the service that sends profiles, or writes them to files. It contacts the MDM server only to send."""
+        from ios_mdm.app.delivery.files import FileDeliveryService
         from ios_mdm.app.delivery.service import DeliveryService
 
+        files = settings.channel.files
+        if files is not None:
+            return FileDeliveryService(
+                partial(self.directory, files, region), files, self.store(region), self.clock(), report=report
+            )
         return DeliveryService(
             partial(self.channel, settings, region),
             self.store(region),
@@ -498,7 +527,7 @@ class Wiring:
         return Newcomers(
             ledger,
             self.clock(),
-            url=settings.channel.nanomdm.url,
+            url=settings.channel.chosen.destination,
             channel=partial(self.channel, settings, region),
             servers_with_proof=servers_with_proof,
             wait=wait,

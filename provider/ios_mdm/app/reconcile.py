@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ios_mdm.app.delivery.distributor import Delivery
+    from ios_mdm.app.delivery.files import FileDeliveryService
     from ios_mdm.app.delivery.service import DeliveryService
     from ios_mdm.app.gate import GateService
     from ios_mdm.app.pair.service import PairService
@@ -118,7 +119,7 @@ class Reconciler:
         self,
         pairs: PairService,
         switches: SwitchService,
-        deliveries: DeliveryService | None = None,
+        deliveries: DeliveryService | FileDeliveryService | None = None,
         gates: GateService | None = None,
     ) -> None:
         self._pairs = pairs

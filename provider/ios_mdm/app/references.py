@@ -13,15 +13,15 @@ from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.secret import SecretDescription
+    from ios_mdm.core.references import ApiKey
     from ios_mdm.ports import DescribedSecrets, SecretBytes
-    from ios_mdm.settings import NanoMdmApiSettings
 
 __all__ = ["api_key", "check_api_key", "password", "secret_value", "url_refusal"]
 
 _PORTS: Final = {"http": 80, "https": 443}
 _SPECIAL: Final = frozenset("/\\%;\0")
 """Characters in a decoded segment of a path that servers interpret differently."""
-_API_KEY = "distribution.channel.nanomdm.apiKeySecret"
+_CHANNEL: Final = "distribution.channel."
 
 
 def secret_value(secrets: SecretBytes, name: str, where: str) -> bytes:
@@ -46,26 +46,27 @@ def password(secrets: SecretBytes, name: str, where: str) -> str:
     return password_text(value)
 
 
-def check_api_key(secrets: DescribedSecrets, channel: NanoMdmApiSettings, where: str = _API_KEY) -> SecretDescription:
-    """Check that the secret with the API key is for the channel's URL, and return it without reading its value.
+def check_api_key(secrets: DescribedSecrets, key: ApiKey, *, within: str = _CHANNEL) -> SecretDescription:
+    """Check that the secret with an API key is for the channel's URL, and return it without reading its value.
 
     Args:
         secrets: reads secrets.
-        channel: settings of the MDM server's API.
-        where: path of the key that refers to the secret, for messages.
+        key: reference to the API key.
+        within: start of the path of the reference, for messages.
 
     Raises:
         DefinitionError: The secret does not exist, is the secret of a pair, or is for another URL.
         StoreError: AWS refuses.
     """
-    found = _description(secrets, channel.api_key_secret, where)
-    refused = url_refusal(channel.url, found.tags.get(URL_TAG), channel.api_key_secret)
+    where = f"{within}{key.where}"
+    found = _description(secrets, key.secret, where)
+    refused = url_refusal(key.url, found.tags.get(URL_TAG), key.secret)
     if refused is not None:
         raise DefinitionError(f"{where}: {refused}")
     return found
 
 
-def api_key(secrets: SecretBytes, channel: NanoMdmApiSettings, where: str = _API_KEY) -> str:
+def api_key(secrets: SecretBytes, key: ApiKey, *, within: str = _CHANNEL) -> str:
     """Return the API key for the channel's URL. The arguments are those of :func:`check_api_key`.
 
     Raises:
@@ -73,11 +74,11 @@ def api_key(secrets: SecretBytes, channel: NanoMdmApiSettings, where: str = _API
             quote the value.
         StoreError: AWS refuses.
     """
-    name = channel.api_key_secret
-    value = _value(secrets, check_api_key(secrets, channel, where), name, where)
-    text = _text(value, name, where).strip()
+    where = f"{within}{key.where}"
+    value = _value(secrets, check_api_key(secrets, key, within=within), key.secret, where)
+    text = _text(value, key.secret, where).strip()
     if not text:
-        raise DefinitionError(f"{where}: the secret {name} is empty: store the MDM server's API key in it")
+        raise DefinitionError(f"{where}: the secret {key.secret} is empty: store the MDM server's API key in it")
     return text
 
 

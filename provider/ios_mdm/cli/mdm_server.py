@@ -48,11 +48,17 @@ class MdmServer:
             DefinitionError: The definition is invalid, has no such server, or has no or several MDM servers.
         """
         definition = read_definition(file)
-        distributions = [one.distribution for one in definition.servers(server) if one.distribution is not None]
-        found = {one.channel.nanomdm.url: one for one in reversed(distributions)}
+        distributions = [
+            one.distribution
+            for one in definition.servers(server)
+            if one.distribution is not None and one.distribution.channel.devices is not None
+        ]
+        found = {one.channel.chosen.destination: one for one in reversed(distributions)}
         if not found:
             which = file.name if server is None else f"the server {server} in {file.name}"
-            raise DefinitionError(f"{which} has no distribution, so no profile is sent: remove --definition")
+            raise DefinitionError(
+                f"{which} has no distribution through an MDM server, so no profile is sent: remove --definition"
+            )
         if len(found) > 1:
             raise DefinitionError(
                 f"{file.name} has several MDM servers ({', '.join(sorted(found))}): add --server with the name of a "
@@ -122,7 +128,8 @@ class MdmServer:
     def _is_served(self, server: ServerSettings) -> bool:
         """Return whether a server distributes its profile through this MDM server."""
         distribution = server.distribution
-        return distribution is not None and distribution.channel.nanomdm.url == self.distribution.channel.nanomdm.url
+        url = self.distribution.channel.chosen.destination
+        return distribution is not None and distribution.channel.chosen.destination == url
 
     def _wiring(self, wired: Wiring) -> Wiring:
         """Return a wiring for the paths of the definition."""

@@ -22,6 +22,7 @@ from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.pair.layout import observed_pair
 from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError, TakenOverError
 from ios_mdm.resources.engine import progress, show_message, warning
+from ios_mdm.resources.file_hooks import is_file_drift, show_unconfirmed
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.plain import is_known
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
@@ -92,6 +93,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         inputs["repairs"] = _repair_count(olds, news, inputs, content, due=due, devices=devices or ())
         if devices and not (olds and ProfileDistributionProvider.is_same(olds, inputs)):
             _warn_refused_channel(inputs, settings, here)
+        show_unconfirmed(str(inputs["server"]), settings.channel.files, inputs["profileSha256"])
         if before is not None and before.identifier != content.identifier:
             message = (
                 f"devices keep the profile {before.identifier}, and get {content.identifier} in addition: no profile "
@@ -166,6 +168,9 @@ def _repair_count(
     check_owner(str(inputs["secret"]), found.arn, _resource_id(inputs), found)
     if not olds or not ProfileDistributionProvider.is_same(olds, {**inputs, "repairs": repairs}):
         return repairs
+    files = _settings(inputs).channel.files
+    if files is not None:
+        return repairs + int(is_file_drift(inputs, files, content, found))
     if not inputs["deviceCount"]:
         return repairs  # nothing is sent, so nothing is recorded
     if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.process_wiring().clock().now()):
@@ -216,7 +221,7 @@ def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | No
         _warn_unread_devices(inputs, error)
         inputs |= _UNREAD_DEVICES
         return None
-    if not devices:
+    if not devices and settings.channel.files is None:
         message = (
             f"{no_devices_advice(settings)}. Without a device, the MDM server is not contacted and nothing is recorded "
             "as sent: a reserve is scheduled only if it was sent to devices before"
@@ -319,7 +324,7 @@ def _deliver(inputs: Wire, *, former_identifier: str | None = None, is_channel_s
             former_identifier=former_identifier,
             listed=devices_file(settings),
             is_channel_same=is_channel_same,
-            channel=settings.channel.nanomdm.url,
+            channel=settings.channel.chosen.destination,
             is_for_all=settings.is_for_all,
         ),
         _switch_request(inputs),

@@ -74,7 +74,9 @@ class ServerSettings(Model):
             if install is not None and install.password_secret is not None:
                 yield f"{slot}.install.passwordSecret", install.password_secret
         if self.distribution is not None:
-            yield "distribution.channel.nanomdm.apiKeySecret", self.distribution.channel.nanomdm.api_key_secret
+            key = self.distribution.channel.chosen.key
+            if key is not None:
+                yield f"distribution.channel.{key.where}", key.secret
 
     @property
     def has_ledger(self) -> bool:
@@ -169,6 +171,12 @@ class StackSettings(Model):
                     "that have the reserve: add distribution.ledger"
                 )
             self._check_references(f"server {server.name!r}", server.secret_references)
+        folders = _duplicates(filter(None, map(_folder, self.servers)))
+        if folders:
+            raise ValueError(
+                f"servers: the folder {folders[0]!r} is used twice: choose another distribution.channel.directory.path "
+                "for each server"
+            )
         shared = _duplicates(filter(None, map(profile_identifier, self.servers)))
         if shared:
             raise ValueError(
@@ -206,6 +214,11 @@ class FolderStackSettings(Model):
 def profile_identifier(server: ServerSettings) -> str | None:
     """Return the profile identifier of a server, or None if the server has no distribution."""
     return None if server.distribution is None else server.distribution.profile.identifier
+
+
+def _folder(server: ServerSettings) -> str | None:
+    files = None if server.distribution is None else server.distribution.channel.files
+    return None if files is None else files.destination
 
 
 def _duplicates(values: Iterable[str]) -> list[str]:

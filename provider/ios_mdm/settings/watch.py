@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
-from ios_mdm.settings.distribution import NanoMdmApiSettings
+from ios_mdm.settings.channels.nanomdm import NanoMdmApiSettings
 from ios_mdm.settings.fields import MAX_URL_LENGTH, Days, Model, Name
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ios_mdm.app.delivery.files import confirmation_notice
 from ios_mdm.app.device_ids import enrollment_id_notices
 from ios_mdm.app.devices import devices_file, no_devices_advice
 from ios_mdm.app.status.fleet import fleet, fleet_ids
@@ -160,8 +161,7 @@ def distribution(
     try:
         found = replace(found, profile=profile_digest(_profile(server, identifier, chains)))
         if settings.ledger is None:
-            message = f"{found.coverage_text}: name a ledger under distribution.ledger"
-            return found, [*former, Notice(reason="no-ledger", severity=Severity.NOTICE, message=message)]
+            return found, [*former, *_unknown_coverage(found, settings)]
         found, notices = _with_devices(found, server, settings, open_ledger(settings.ledger), base=base, now=now)
         if switch is not None and now >= switch.at - _NAMED_BEFORE:
             needed = certificate_digests(_profile(server, identifier, [switch.chain]))
@@ -277,6 +277,15 @@ def _profile(server: ServerSettings, identifier: str, chains: Sequence[str]) -> 
         host=server.host,
         organization=server.distribution.profile.organization,
     )
+
+
+def _unknown_coverage(found: Distribution, settings: DistributionSettings) -> Sequence[Notice]:
+    """Return the notices about a distribution without a ledger."""
+    if settings.channel.files is not None:
+        unconfirmed = confirmation_notice(settings.channel.files, found.profile)
+        return () if unconfirmed is None else (unconfirmed,)
+    message = f"{found.coverage_text}: name a ledger under distribution.ledger"
+    return (Notice(reason="no-ledger", severity=Severity.NOTICE, message=message),)
 
 
 def _notice(message: str) -> Notice:

@@ -323,8 +323,11 @@ def _given_notices(promotion: PromotionSettings, pair: ObservedPair, resources: 
 
 def _api_key_notices(store: SecretStore, settings: DistributionSettings) -> Sequence[Notice]:
     """Report an API key that cannot be used for its URL, so that no profile can be sent."""
+    key = settings.channel.chosen.key
+    if key is None:
+        return ()
     try:
-        check_api_key(store, settings.channel.nanomdm)
+        check_api_key(store, key)
     except DefinitionError as error:
         return (Notice(reason="api-key-unusable", severity=Severity.WARNING, message=str(error)),)
     except IosMdmError as error:

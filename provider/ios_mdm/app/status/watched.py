@@ -128,7 +128,7 @@ def _push_certificate(
 ) -> WatchedCertificate | None:
     return sources.servers.push_certificate(
         nanomdm.url,
-        api_key=api_key(sources.secrets, nanomdm, f"watch {entry.name}: nanomdm.apiKeySecret"),
+        api_key=api_key(sources.secrets, nanomdm.key, within=f"watch {entry.name}: "),
         topic=entry.topic or "",
         ca_file=_path(nanomdm.ca_file, base),
     )
