@@ -112,7 +112,8 @@ class Phone:
             else:
                 assert command["Command"] == {"RequestType": "CertificateList", "ManagedOnly": True}
                 report["CertificateList"] = [
-                    {"CommonName": "any name", "Data": one, "IsIdentity": False} for one in (*self.certificates, PRIVATE)
+                    {"CommonName": "any name", "Data": one, "IsIdentity": False}
+                    for one in (*self.certificates, PRIVATE)
                 ]
             command = self.device.put(Status="Acknowledged", CommandUUID=command["CommandUUID"], **report)
         return len(self.profiles)
