@@ -240,7 +240,7 @@ class Wiring:
             report=report,
             rehearsal=self.is_rehearsal,
         )
-        deliveries = None if distribution is None else self.deliveries(distribution, region, report=report)
+        deliveries = None if distribution is None else self.deliveries(distribution, region, report=report, warn=warn)
         return Reconciler(pairs, self.switches(region, report=report, warn=warn), deliveries)
 
     def switches(
@@ -260,7 +260,12 @@ class Wiring:
         )
 
     def deliveries(
-        self, settings: DistributionSettings, region: str | None, *, report: Callable[[str], None]
+        self,
+        settings: DistributionSettings,
+        region: str | None,
+        *,
+        report: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> DeliveryService:
         """Return the service that sends profiles. It contacts the MDM server only to send."""
         from ios_mdm.app.delivery.service import DeliveryService
@@ -271,6 +276,7 @@ class Wiring:
             None if settings.ledger is None else self.ledger(settings.ledger),
             self.clock(),
             report=report,
+            warn=warn,
             rules=settings.ledger_rules,
         )
 

@@ -171,6 +171,25 @@ def test_a_device_without_the_profile_is_a_warning(pair: Pair) -> None:
     assert "\x1b" not in result.out
 
 
+def test_with_proof_an_acknowledgement_does_not_count(pair: Pair) -> None:
+    """Without proof in the definition, it counts, and the table says so."""  # R44
+    pair.deliver(pair.make(), ALL)
+    assert "5 of 5 devices have the profile (acknowledged)" in pair.status().out
+    server = pair.define()
+    server["distribution"]["proof"] = {"certificateList": True}
+    pair.file.write_text(json.dumps([server]), encoding="utf-8")
+    result = pair.status()
+    assert result.code == 1
+    assert "0 of 5 devices have the profile (proved)" in result.out
+
+
+def test_a_device_that_does_not_answer_becomes_silent(pair: Pair) -> None:
+    """After resendDays."""  # R44 R45
+    pair.deliver(pair.make(), {})
+    assert "silent" not in pair.status(days=7).out
+    assert len(re.findall(r"silent +│ AAAA-", pair.status(days=8).out)) == 5
+
+
 def test_ten_devices_are_named_and_the_others_counted(pair: Pair) -> None:
     """A long list of devices does not hide the pair."""
     pair.make()

@@ -54,3 +54,19 @@ def test_an_update_deletes_what_is_known_of_devices_that_left(run: Run, days: in
     run.clock.moment = START + timedelta(days=days)
     assert run.up() == "changed"
     assert ("c" not in {one.enrollment_id for one in ledger.devices("berlin")}) is is_deleted
+
+
+def test_a_repetition_that_fails_is_a_warning_and_is_planned_again(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    """The MDM server is down. The devices were sent the profile before, so the switch does not wait for them."""
+    # R36 R45
+    run.up()
+    run.clock.moment = START + timedelta(days=8)
+    run.queue.calls_left = 0
+    record = run.sent_record()
+    for _ in range(2):
+        assert run.up() == "changed"
+        assert "is down. The profile is queued for all 2 devices, but not again" in capfd.readouterr().err
+    assert run.sent_record() == record
+    run.queue.calls_left = None
+    assert run.up() == "changed"
+    assert run.up() == "unchanged"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from ios_mdm.adapters.ledgers.records import certificate_numbers
 from ios_mdm.core.ledger.registers import NEVER, Finality
 from ios_mdm.core.ledger.values import DeviceState, StatePolicy
 
@@ -37,8 +38,8 @@ _IS_ANSWERED: Final = f"""(answered != :never AND answered >= {_EPOCH}
 _WAS_SENT: Final = f"(revision IS :revision AND ({_IS_QUEUED} OR {_IS_ACKNOWLEDGED} OR {_IS_ANSWERED}))"
 _IS_OLDER: Final = f"""((queued != :never AND known < {_EPOCH}) OR (acknowledged != :never AND acknowledged < {_EPOCH})
     OR (answered != :never AND answered < {_EPOCH}))"""
-_IS_PROVED: Final = f"""(listed != :never AND :needed = (SELECT count(*) FROM certificate WHERE enrollment_id = id
-    AND hex(certificate) IN (SELECT value FROM json_each(:certificates))
+_IS_PROVED: Final = f"""(listed != :never AND :needed = (SELECT count(*) FROM report WHERE enrollment_id = id
+    AND number IN (SELECT value FROM json_each(:numbers))
     AND reported >= listed AND reported >= {_EPOCH}))"""  # noqa: S608 - constants
 _STATE: Final = f"""CASE
     WHEN gone > max(authenticated, seen) THEN '{DeviceState.GONE}'
@@ -69,15 +70,15 @@ def counts(
         policy: the profile, and the settings from which states are computed.
         enrollment_ids: enrollment ids of devices; None for each device that enrolled or left.
     """
-    rows = connection.execute("SELECT certificate FROM published WHERE server = ?", (server,))
-    is_provable = policy.certificates <= {one for (one,) in rows}
+    numbers = certificate_numbers(connection, server)
+    is_provable = policy.certificates <= numbers.keys()
     parameters = {
         "server": server,
         "never": NEVER,
         "revision": policy.revision,
         "silent_before": policy.silent_before,
         "needed": len(policy.certificates) if is_provable else 0,
-        "certificates": json.dumps([one.hex().upper() for one in policy.certificates]),
+        "numbers": json.dumps([numbers.get(one) for one in policy.certificates]),
     }
     found = dict.fromkeys(DeviceState, 0)
     parts = [None] if enrollment_ids is None else _parts(enrollment_ids)

@@ -15,8 +15,10 @@ SCHEMA: Final = (
     """CREATE TABLE publication (
         server TEXT PRIMARY KEY, revision INTEGER NOT NULL, seed BLOB NOT NULL, at INTEGER NOT NULL,
         channel TEXT NOT NULL, is_for_all INTEGER NOT NULL, profile BLOB NOT NULL)""",
+    # certificates in published profiles; the other tables have their short numbers
+    "CREATE TABLE certificate (number INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE)",
     """CREATE TABLE published (
-        server TEXT NOT NULL, certificate BLOB NOT NULL, PRIMARY KEY (server, certificate)) WITHOUT ROWID""",
+        server TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (server, number)) WITHOUT ROWID""",
     """CREATE TABLE command (
         command_uuid TEXT PRIMARY KEY, server TEXT NOT NULL, revision INTEGER NOT NULL, queued INTEGER NOT NULL)
         WITHOUT ROWID""",
@@ -34,9 +36,9 @@ SCHEMA: Final = (
     """CREATE TABLE device (
         enrollment_id TEXT PRIMARY KEY, authenticated INTEGER NOT NULL, seen INTEGER NOT NULL, gone INTEGER NOT NULL,
         listed INTEGER NOT NULL, asked INTEGER NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE certificate (
-        enrollment_id TEXT NOT NULL, certificate BLOB NOT NULL, reported INTEGER NOT NULL,
-        PRIMARY KEY (enrollment_id, certificate)) WITHOUT ROWID""",
+    """CREATE TABLE report (
+        enrollment_id TEXT NOT NULL, number INTEGER NOT NULL, reported INTEGER NOT NULL,
+        PRIMARY KEY (enrollment_id, number)) WITHOUT ROWID""",
     "CREATE TABLE claim (enrollment_id TEXT NOT NULL, at INTEGER NOT NULL)",
     "CREATE INDEX claim_of ON claim (enrollment_id, at)",
     # one row: the greatest time of delete_devices

@@ -216,7 +216,7 @@ class SqliteLedger:
             query = f"SELECT enrollment_id, {records.ENROLLMENT} FROM device WHERE gone < ? AND seen < gone"  # noqa: S608 - a constant
             rows = connection.execute(query, (before,)).fetchall()
             left = [(one,) for one, *times in rows if records.enrollment_of(times).has_left(before)]
-            for table in ("delivery", "stray", "certificate", "claim", "device"):
+            for table in ("delivery", "stray", "report", "claim", "device"):
                 connection.executemany(f"DELETE FROM {table} WHERE enrollment_id = ?", left)  # noqa: S608 - a constant
             connection.execute(
                 "INSERT INTO deletion VALUES (1, ?) ON CONFLICT DO UPDATE SET before = max(before, excluded.before)",

@@ -61,6 +61,7 @@ class Distributor:
         ledger: the ledger; None if none is kept: device coverage is then unknown.
         clock: returns the time of each command.
         report: receives each line of progress.
+        warn: receives each warning; None for *report*.
         rules: settings of the ledger.
         random_uuid: returns a unique UUID.
         monotonic: returns seconds, for the times at which progress is reported.
@@ -73,6 +74,7 @@ class Distributor:
         clock: Clock,
         *,
         report: Callable[[str], None],
+        warn: Callable[[str], None] | None = None,
         rules: LedgerRules | None = None,
         random_uuid: Callable[[], UUID] = uuid4,
         monotonic: Callable[[], float] = time.monotonic,
@@ -82,13 +84,15 @@ class Distributor:
         self._ledger = ledger
         self._clock = clock
         self._report = report
+        self._warn = warn or report
         self._rules = rules or LedgerRules()
         self._monotonic = monotonic
 
     def distribute(self, delivery: Delivery) -> int:
         """Queue the profile for every device that it was not queued for; return the number of these devices.
 
-        Afterwards, devices that failed or did not answer for some days are sent a command again.
+        Afterwards, devices that failed or did not answer for some days are sent a command again. If this fails, there
+        is only a warning, because the switch must not wait for these devices.
 
         Raises:
             DeliveryError: The MDM server did not accept the profile for all devices. The message has the number of
@@ -108,12 +112,12 @@ class Distributor:
         again = dict.fromkeys(CommandKind, 0)
         if publication is not None and self._ledger is not None:
             try:
-                again = self._send_again(delivery, publication, self._ledger, sender)
+                self._send_again(delivery, publication, self._ledger, sender, again)
             except DeliveryError as error:
-                raise DeliveryError(
+                self._warn(
                     f"{error}. The profile is queued for all {count} devices, but not again for each device that "
                     "failed or did not answer: run `pulumi up` again to continue"
-                ) from error
+                )
         for notice in sender.notices:
             self._report(notice)
         self._report(
@@ -164,10 +168,14 @@ class Distributor:
                 )
 
     def _send_again(
-        self, delivery: Delivery, publication: Publication, ledger: Ledger, sender: Sender
-    ) -> dict[CommandKind, int]:
-        """Send commands again to the devices that failed or did not answer; return the number for each command."""
-        again = dict.fromkeys(CommandKind, 0)
+        self,
+        delivery: Delivery,
+        publication: Publication,
+        ledger: Ledger,
+        sender: Sender,
+        again: dict[CommandKind, int],
+    ) -> None:
+        """Send commands again to the devices that failed or did not answer; count them in *again*."""
         with Recorder() as recorder:
             commands = LedgerSender(sender, ledger, publication, self._clock, recorder)
             for kind, targets in overdue_targets(
@@ -175,7 +183,6 @@ class Distributor:
             ):
                 commands.send(kind, targets, is_proof_configured=self._rules.is_proof_configured)
                 again[kind] += len(targets)
-        return again
 
     def _failure(self, error: DeliveryError, delivery: Delivery, sent: int) -> DeliveryError:
         """Return the error with the number of devices that the profile is queued for."""

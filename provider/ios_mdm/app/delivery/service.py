@@ -76,6 +76,7 @@ class DeliveryService:
         ledger: the ledger; None if none is kept: device coverage is then unknown.
         clock: returns the time of each command.
         report: receives each line of progress.
+        warn: receives each warning; None for *report*.
         rules: settings of the ledger.
         random_uuid: returns a unique UUID.
     """
@@ -88,6 +89,7 @@ class DeliveryService:
         clock: Clock,
         *,
         report: Callable[[str], None],
+        warn: Callable[[str], None] | None = None,
         rules: LedgerRules | None = None,
         random_uuid: Callable[[], UUID] = uuid4,
     ) -> None:
@@ -97,6 +99,7 @@ class DeliveryService:
         self._ledger = ledger
         self._clock = clock
         self._report = report
+        self._warn = warn or report
         self._rules = rules or LedgerRules()
 
     def deliver(self, request: DeliveryRequest, disarm: Callable[[], None] = lambda: None) -> Delivery:
@@ -169,6 +172,7 @@ class DeliveryService:
                 self._ledger,
                 self._clock,
                 report=self._report,
+                warn=self._warn,
                 rules=self._rules,
                 random_uuid=self._random_uuid,
             )

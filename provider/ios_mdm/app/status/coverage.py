@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ios_mdm.app.devices import no_devices_advice, read_devices
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import StatePolicy
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.profile import profile_digest, trust_profile
@@ -15,6 +14,7 @@ from ios_mdm.errors import IosMdmError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from ios_mdm.core.ledger.values import DeviceState, DeviceStatus
@@ -33,11 +33,13 @@ class Distribution:
         identifier: PayloadIdentifier of the profile.
         profile: SHA-256 of the profile, 64 hex digits; None if one of its certificates cannot be read.
         devices: status of each device; None if unknown.
+        is_proof_configured: whether devices must report their certificates to count as devices that have the profile.
     """
 
     identifier: str
     profile: str | None
     devices: tuple[DeviceStatus, ...] | None
+    is_proof_configured: bool = False
 
     def count(self, *states: DeviceState) -> int | None:
         """Return the number of devices in one of these states; None if unknown."""
@@ -53,7 +55,8 @@ class Distribution:
         """The number of devices that have the profile, as a text."""
         if self.devices is None:
             return "device coverage is unknown"
-        return f"{len(self.devices) - len(self.missing)} of {len(self.devices)} devices have the profile"
+        how = "proved" if self.is_proof_configured else "acknowledged"
+        return f"{len(self.devices) - len(self.missing)} of {len(self.devices)} devices have the profile ({how})"
 
 
 def distribution(
@@ -63,6 +66,7 @@ def distribution(
     open_ledger: Callable[[str], Ledger],
     *,
     base: Path,
+    now: datetime,
 ) -> tuple[Distribution, Sequence[Notice]]:
     """Return the coverage of the profile with these certificates, and the notices about it.
 
@@ -72,6 +76,7 @@ def distribution(
         chains: PEM chains of the certificates that devices should trust; empty if some could not be read.
         open_ledger: returns the ledger for a URL.
         base: folder of the project.
+        now: current time, aware UTC, whole seconds.
     """
     settings = server.distribution
     assert settings is not None  # noqa: S101 - the caller checks it
@@ -99,12 +104,15 @@ def distribution(
         devices = (
             None
             if settings.ledger is None
-            else _devices(server.name, settings, open_ledger(settings.ledger), digest, base)
+            else _devices(server.name, settings, open_ledger(settings.ledger), digest, base=base, now=now)
         )
     except IosMdmError as error:
         # Only the coverage is unknown, so the error is a warning and does not change the severity of the pair.
         return unknown, [*former, _notice(f"{unknown.coverage_text}: {error}")]
-    found = Distribution(identifier=identifier, profile=digest, devices=devices)
+    is_proof_configured = settings.ledger_rules.is_proof_configured
+    found = Distribution(
+        identifier=identifier, profile=digest, devices=devices, is_proof_configured=is_proof_configured
+    )
     if devices is None:
         message = f"{found.coverage_text}: name a ledger under distribution.ledger"
         return found, [*former, Notice(reason="no-ledger", severity=Severity.NOTICE, message=message)]
@@ -133,12 +141,12 @@ def _digest(server: ServerSettings, identifier: str, chains: Sequence[str]) -> s
 
 
 def _devices(
-    server: str, settings: DistributionSettings, ledger: Ledger, digest: str, base: Path
+    server: str, settings: DistributionSettings, ledger: Ledger, digest: str, *, base: Path, now: datetime
 ) -> tuple[DeviceStatus, ...]:
     enrollment_ids = read_devices(settings, ledger, base=base)
     publication = ledger.publication(server)
     is_published = publication is not None and publication.digest == digest
-    policy = StatePolicy(revision=publication.revision if publication is not None and is_published else None)
+    policy = settings.ledger_rules.policy(publication if is_published else None, now)
     return tuple(device_status(one, policy) for one in ledger.devices(server, enrollment_ids=enrollment_ids))
 
 

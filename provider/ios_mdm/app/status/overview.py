@@ -195,7 +195,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
             if (chain := public.chain(pair.version_of(ordinal))) is not None
         ]
         complete = len(chains) == sum(pair.version_of(ordinal) is not None for ordinal in wanted.trusted_ordinals)
-        delivered, said = distribution(server, pair, chains if complete else [], sources.ledger, base=base)
+        delivered, said = distribution(server, pair, chains if complete else [], sources.ledger, base=base, now=now)
         found = replace(found, distribution=delivered)
         notices += [*said, *_api_key_notices(store, server.distribution)]
         if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:
