@@ -68,7 +68,8 @@ def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, s
         eventually(lambda: ledger.enrolled_ids() == ("busy", "full", "willing"))
         ids = [*ledger.enrolled_ids(), "never-seen"]
         command = plistlib.dumps({"CommandUUID": "c1", "Command": {"RequestType": "InstallProfile", "Payload": b"x"}})
-        NanoMdm(url=server.url, api_key=server.api_key, push=False).enqueue(ids, command)
+        with contextlib.closing(NanoMdm(url=server.url, api_key=server.api_key, push=False)) as channel:
+            channel.enqueue(ids, command)
         assert willing.acknowledge_queue() == ["c1"]
         record_sent(ledger, "c1", enrollment_ids=ids, at=NOW)
         full.put(Status="Idle")
