@@ -42,7 +42,7 @@ def answer(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("proof", "words"),
     [
-        ({}, "2 of 4 devices acknowledged the profile, which is no proof (distribution.proof is not configured)"),
+        ({}, "2 of 4 devices acknowledged the profile (proof is not configured)"),
         ({"proof": {"certificateList": True}}, "1 of 4 devices proved that they have the profile"),
     ],
     ids=["without-proof", "with-proof"],

@@ -35,7 +35,7 @@ MAX_KEY_FILE = 4 * KIB
 def run(
     *, ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, allow_host: Sequence[str]
 ) -> None:
-    """Receive NanoMDM's webhook events and record in a ledger which devices have the profile."""
+    """Receive NanoMDM's webhook events and record the enrollments and answers of devices."""
     try:
         _receive(ledger, listen, hmac_key_file, port_file, allow_host)
     except IosMdmError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["receive"]
 
 
-@click.command(short_help="Record in a ledger which devices have the profile.")
+@click.command(short_help="Record the answers of devices in a ledger.")
 @click.option("--ledger", required=True, metavar="URL", help="URL of the ledger: sqlite:///path.")
 @click.option(
     "--listen",
@@ -38,7 +38,7 @@ __all__ = ["receive"]
 def receive(
     ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, allow_host: tuple[str, ...]
 ) -> None:
-    """Receive NanoMDM's webhook events and record in a ledger which devices have the profile.
+    """Receive NanoMDM's webhook events and record the enrollments and answers of devices in a ledger.
 
     Runs until SIGTERM or SIGINT. Set NanoMDM's -webhook-url to the URL that this command prints.
     """

@@ -19,7 +19,7 @@ __all__ = ["status"]
 @click.option("--server", metavar="NAME", help="Show only this server.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, definition: Path | None, server: str | None, as_json: bool) -> None:
-    """Show the pairs, their pending changes, and the devices that have the profile. Writes nothing.
+    """Show the pairs, their pending changes, and the number of devices in each state. Writes nothing.
 
     DEFINITION.yaml is a stack file, or a list of servers. Default: the file of the selected stack.
 
