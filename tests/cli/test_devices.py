@@ -42,8 +42,8 @@ def test_the_table_has_each_device(stack: Stack) -> None:
     assert (found.code, found.err) == (1, "")
     lines = [line.split() for line in found.out.splitlines()]
     assert found.out.splitlines()[0] == (
-        "berlin (mdm.example.com): 2 of 4 devices acknowledged the profile, which is no proof (distribution.proof is "
-        "not configured): 1 queued, 1 acknowledged, 1 proved, 1 failed"
+        "berlin (mdm.example.com): 2 of 4 devices acknowledged the profile (proof is not configured): 1 queued, "
+        "1 acknowledged, 1 proved, 1 failed"
     )
     assert lines[1] == ["ID", "STATE", "SINCE", "LAST", "SEEN", "REVISION", "REASON"]
     now = f"{stack.pair.clock.now():%Y-%m-%dT%H:%M:%SZ}"

@@ -43,7 +43,7 @@ def test_a_healthy_pair_is_ok(pair: Pair) -> None:
     digest = pair.deliver(made, ALL)
     result = pair.status()
     assert result.code == 0, result.out + result.err
-    assert "5 of 5 devices acknowledged the profile, which is no proof" in result.out
+    assert "5 of 5 devices acknowledged the profile (proof is not configured)" in result.out
     assert digest in result.out
     for certificate in made.certificates.values():
         details = certificate.details

@@ -16,8 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.app.status.coverage import Distribution, Lost
+from ios_mdm.app.status.coverage import Distribution
 from ios_mdm.app.status.fleet import Fleet, fleet
+from ios_mdm.app.status.lost import Lost
 from ios_mdm.app.status.overview import Certificate, Overview
 from ios_mdm.app.status.watched import Watched
 from ios_mdm.cli.metrics import LAST_RUN, metrics_text, metrics_writer

@@ -62,7 +62,7 @@ class Stack:
             **changes,
         }
         servers = [
-            {"name": "berlin", "address": "mdm.example.com", "distribution": distribution},
+            {"name": "berlin", "address": "mdm.example.com", "endpoints": [], "distribution": distribution},
             {"name": "plain", "address": "plain.example.com"},
         ]
         (self.file.parent / "Pulumi.yaml").write_text("name: ios-mdm\n", encoding="utf-8")
@@ -104,7 +104,8 @@ class Stack:
         """Run a command, and forget the commands that were queued before it."""
         self.mdm.latest.clear()
         self.mdm.asked.clear()
-        ran = CliRunner().invoke(app, [arguments[0], "--definition", str(self.file), *arguments[1:]])
+        option = [] if arguments[0] == "status" else ["--definition"]
+        ran = CliRunner().invoke(app, [arguments[0], *option, str(self.file), *arguments[1:]])
         assert "Traceback" not in ran.output
         return Result(ran.exit_code, ran.stdout, ran.stderr)
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ios_mdm.app.status.coverage import Distribution, Lost
+    from ios_mdm.app.status.coverage import Distribution
     from ios_mdm.app.status.fleet import FleetDevice
+    from ios_mdm.app.status.lost import Lost
     from ios_mdm.app.status.overview import Certificate, Overview
     from ios_mdm.app.status.watched import Watched
     from ios_mdm.cli.definition_file import Definition

@@ -13,6 +13,7 @@ from ios_mdm.app.delivery.content import ProfileContent, next_revision
 from ios_mdm.app.delivery.due import DueCounts, due_counts
 from ios_mdm.app.delivery.secret_record import check_owner, is_recorded
 from ios_mdm.app.delivery.service import DeliveryRequest
+from ios_mdm.app.device_ids import enrollment_id_notices
 from ios_mdm.app.devices import devices_digest, devices_file, no_devices_advice
 from ios_mdm.app.pair.chains import chain_sha256, stored_chains
 from ios_mdm.app.reenrollment import reenrollment_notice
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.core.pair.secret import SecretDescription
+    from ios_mdm.ports import Ledger
     from ios_mdm.resources.plain import Wire
     from ios_mdm.wiring import Wiring
 
@@ -75,8 +77,10 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         due = DueCounts()
         try:
             if settings.ledger is not None:
+                ledger = here.ledger(settings.ledger)
+                _show_id_notices(inputs, settings, ledger, devices or ())
                 due = due_counts(
-                    here.ledger(settings.ledger),
+                    ledger,
                     str(inputs["server"]),
                     _digest(olds or {}),
                     devices or (),
@@ -182,8 +186,8 @@ def _repair_count(
     else:
         severity = Severity.WARNING
         message = (
-            "the record of the sent profile is missing: `up` sends the profile to the devices that do not have it, and "
-            "records it"
+            "the record of the sent profile is missing: `up` sends the profile to the devices that were not sent it, "
+            "and records it"
         )
     show_message(str(inputs["server"]), severity, message)
     return repairs + 1
@@ -228,6 +232,15 @@ def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | No
         )
         show_message(str(inputs["server"]), Severity.WARNING, message)
     return devices
+
+
+def _show_id_notices(inputs: Wire, settings: DistributionSettings, ledger: Ledger, devices: Sequence[str]) -> None:
+    """Report listed ids that cannot be those of devices, or that the ledger does not know."""
+    if settings.is_for_all:
+        return
+    server = str(inputs["server"])
+    for notice in enrollment_id_notices(server, devices, ledger, listed=devices_file(settings)):
+        show_message(server, notice.severity, notice.message)
 
 
 def _warn_unread_devices(inputs: Wire, error: IosMdmError) -> None:

@@ -137,8 +137,8 @@ class Newcomers:
                 del waiting[one]
 
         sender = Sender(self._connection(), remove)
-        with Recorder() as recorder:
-            LedgerSender(sender, self._ledger, publication, self._clock, recorder).install(
+        with Recorder(self._ledger, publication) as recorder:
+            LedgerSender(sender, publication, self._clock, recorder).install(
                 waiting, is_proof_configured=publication.server in self._servers_with_proof
             )
         _log.info("queued the profile of server %s for %d new devices", publication.server, sender.sent)

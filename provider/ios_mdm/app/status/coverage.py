@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm.app.delivery.files import confirmation_notice
 from ios_mdm.app.device_ids import enrollment_id_notices
 from ios_mdm.app.devices import devices_file, no_devices_advice
 from ios_mdm.app.status.fleet import fleet, fleet_ids
-from ios_mdm.core.ledger.values import DeviceState
+from ios_mdm.app.status.lost import lost_devices, lost_notices
 from ios_mdm.core.pair.decision import Notice, Severity
 from ios_mdm.core.pair.home import profile_identifier
 from ios_mdm.core.profile import certificate_digests, profile_digest, trust_profile
@@ -22,61 +21,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ios_mdm.app.status.fleet import Fleet, FleetDevice
-    from ios_mdm.core.ledger.values import Publication
+    from ios_mdm.app.status.lost import Lost, PlannedSwitch
+    from ios_mdm.core.ledger.values import DeviceState, Publication
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.ports import Ledger
     from ios_mdm.settings import DistributionSettings, ServerSettings
 
-__all__ = ["Distribution", "Lost", "PlannedSwitch", "distribution", "other_profile_notice"]
+__all__ = ["Distribution", "distribution", "other_profile_notice"]
 
 MAX_MISSING: Final = 10
 """Number of devices without the profile that the table of ``status`` names."""
-
-MAX_LOST: Final = 20
-"""Number of devices that a notice about a switch names."""
-
-_NAMED_BEFORE: Final = timedelta(days=30)
-"""Time before a switch from which the devices that lose their connection are named (R45)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedSwitch:
-    """The next promotion of a pair.
-
-    Args:
-        certificate: number of the reserve.
-        at: time at which the reserve becomes main, aware UTC.
-        chain: the reserve with its issuers and root, PEM.
-    """
-
-    certificate: int
-    at: datetime
-    chain: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """The devices that lose their connection at a switch within the next 30 days.
-
-    Args:
-        certificate: number of the certificate that becomes main.
-        at: time of the switch, aware UTC.
-        fleet: the devices, with the states of the reserve's certificates instead of those of the profile.
-    """
-
-    certificate: int
-    at: datetime
-    fleet: Fleet
-
-    @property
-    def states(self) -> frozenset[DeviceState]:
-        """States of devices that lose their connection. A device that left has none."""
-        return self.fleet.lacking_states - {DeviceState.GONE}
-
-    @property
-    def count(self) -> int:
-        """Number of these devices."""
-        return self.fleet.count(*self.states)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +117,11 @@ def distribution(
         if settings.ledger is None:
             return found, [*former, *_unknown_coverage(found, settings)]
         found, notices = _with_devices(found, server, settings, open_ledger(settings.ledger), base=base, now=now)
-        if switch is not None and now >= switch.at - _NAMED_BEFORE:
+        if switch is not None and found.fleet is not None:
             needed = certificate_digests(_profile(server, identifier, [switch.chain]))
-            found, lost = _with_lost(found, server, settings, switch, needed, now=now)
-            notices = [*notices, *lost]
+            lost = lost_devices(found.fleet, settings.ledger_rules, switch, needed, now=now)
+            found = replace(found, lost=lost)
+            notices = [*notices, *(() if lost is None else lost_notices(lost))]
     except IosMdmError as error:
         # Only the coverage is unknown, so the error is a warning and does not change the severity of the pair.
         unknown = replace(found, profile=None, fleet=None, first_missing=(), lost=None)
@@ -220,52 +175,6 @@ def other_profile_notice(publication: Publication | None) -> Notice:
     )
     message = f"{fact}, so devices count as not sent: run `pulumi up`"
     return Notice(reason="other-profile", severity=Severity.NOTICE, message=message)
-
-
-def _with_lost(
-    found: Distribution,
-    server: ServerSettings,
-    settings: DistributionSettings,
-    switch: PlannedSwitch,
-    needed: frozenset[bytes],
-    *,
-    now: datetime,
-) -> tuple[Distribution, Sequence[Notice]]:
-    """Add the devices that lose their connection at a switch, and return the notice that names them.
-
-    A published profile counts if it has the certificates of the reserve, even if the pair needs another profile now.
-
-    Args:
-        found: the distribution, with its devices.
-        server: settings of the server.
-        settings: settings of the distribution.
-        switch: the switch.
-        needed: SHA-256 of the DER of each certificate that devices need for the reserve, 32 bytes each.
-        now: current time, aware UTC.
-    """
-    devices = found.fleet
-    if devices is None or not devices.size:
-        return found, ()
-    publication = devices.ledger.publication(server.name)
-    is_covering = publication is not None and needed <= publication.certificates
-    policy = replace(settings.ledger_rules.policy(publication if is_covering else None, now), certificates=needed)
-    lost = Lost(
-        certificate=switch.certificate,
-        at=switch.at,
-        fleet=fleet(server.name, devices.ledger, policy, enrollment_ids=devices.enrollment_ids),
-    )
-    found = replace(found, lost=lost)
-    if not lost.count:
-        return found, ()
-    did = "proved that they have its root" if policy.is_proof_configured else "acknowledged its profile"
-    names = [one.text for one in lost.fleet.first_devices(lost.states, MAX_LOST)]
-    more = lost.count - len(names)
-    rest = f" and {more} more: `{lost.fleet.command(lost.states)}` lists all" if more else ""
-    message = (
-        f"certificate {switch.certificate} becomes main on {switch.at:%Y-%m-%d %H:%M} UTC, but {lost.count} of "
-        f"{lost.fleet.size} devices have not {did}, and can lose their connection then: {', '.join(names)}{rest}"
-    )
-    return found, [Notice(reason="lost-devices", severity=Severity.WARNING, message=message, due=switch.at)]
 
 
 def _profile(server: ServerSettings, identifier: str, chains: Sequence[str]) -> bytes:

@@ -96,7 +96,7 @@ class Fleet:
         found = f"{self.size - self.count(*self.lacking_states)} of {self.size} devices"
         if self.policy.is_proof_configured:
             return f"{found} proved that they have the profile"
-        return f"{found} acknowledged the profile, which is no proof (distribution.proof is not configured)"
+        return f"{found} acknowledged the profile (proof is not configured)"
 
     @property
     def states_text(self) -> str:

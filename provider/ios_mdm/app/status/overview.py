@@ -14,7 +14,8 @@ from ios_mdm.app.pair.identity import check_copy
 from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.app.reenrollment import reenrollment_notice
 from ios_mdm.app.references import check_api_key
-from ios_mdm.app.status.coverage import Distribution, PlannedSwitch, distribution
+from ios_mdm.app.status.coverage import Distribution, distribution
+from ios_mdm.app.status.lost import PlannedSwitch
 from ios_mdm.app.status.scheduled import failed_calls, is_scheduled
 from ios_mdm.app.stored_definition import existing_pair, stored_definition
 from ios_mdm.app.switch_reader import SwitchReader

@@ -20,7 +20,7 @@ __all__ = ["status"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--metrics", type=FILE, metavar="FILE.prom", help="Write metrics for Prometheus to this file.")
 def status(*, definition: Path | None, server: str | None, as_json: bool, metrics: Path | None) -> None:
-    """Show pairs, their pending changes, the devices that have the profile, and the certificates under `watch`.
+    """Show pairs, their pending changes, the number of devices in each state, and the certificates under `watch`.
 
     Writes nothing but the file of --metrics.
 
