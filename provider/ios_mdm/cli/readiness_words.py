@@ -55,8 +55,7 @@ def device_summary(devices: DeviceReport) -> str:
         text = (
             f"{covered} proved that they have the root of the reserve"
             if devices.is_proof_configured
-            else f"{covered} acknowledged a profile with the root of the reserve, which is no proof "
-            "(distribution.proof is not configured)"
+            else f"{covered} acknowledged a profile with the root of the reserve (proof is not configured)"
         )
     if devices.coverage is None:
         return text

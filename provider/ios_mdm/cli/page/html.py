@@ -12,8 +12,8 @@ __all__ = ["Html", "fragment", "tag", "text_html"]
 Html = NewType("Html", str)
 """HTML in which each text is escaped."""
 
-_VOID = frozenset({"link", "meta", "rect", "line"})
-"""Elements without content."""
+_VOID = frozenset({"link", "meta"})
+"""Elements without an end tag. In SVG, a browser does not close an element without it."""
 
 
 def text_html(text: str) -> Html:

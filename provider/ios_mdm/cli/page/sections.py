@@ -88,7 +88,7 @@ def _devices(devices: DeviceReport | None) -> Iterator[Html]:
     yield tag(
         "ul",
         *(
-            tag("li", tag("b", text_html(f"{count:,}")), text_html(state), class_=state)
+            tag("li", tag("b", text_html(f"{count:,}")), text_html(state), class_=state if count else "soft")
             for state, count in devices.fleet.states.items()
         ),
         class_="counts",

@@ -29,6 +29,7 @@ def _picture(report: Report) -> Html:
     if not bars:
         return Html("")
     times = [event.at for event in report.timeline]
+    times += [time for _, one in bars for time in (one.not_before, one.not_after)]
     start, end = min(times), max(times)
     length = (end - start).total_seconds() or 1.0
 
