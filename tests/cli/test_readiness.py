@@ -295,6 +295,24 @@ def test_unknown_devices_are_unknown(pair: Pair) -> None:
     assert "name a ledger" in reason["message"]
 
 
+def test_the_pages_have_the_facts_of_the_commands(pair: Pair) -> None:
+    """The page of `status` has no verdict. Exit codes and output do not depend on a page."""
+    made = pair.make()
+    pair.deliver(made, {**ALL, "AAAA-2": "error"})
+    define(pair, endpoint=None)
+    ready, status = pair.folder / "ready.html", pair.folder / "status.html"
+    assert run(pair, "--html", str(ready)) == run(pair)
+    assert pair.status("--html", str(status)) == pair.status()
+    texts = [file.read_text(encoding="utf-8") for file in (ready, status)]
+    assert ["NOT READY" in text for text in texts] == [True, False]
+    for text in texts:
+        assert "AAAA-2" in text
+        assert str(made.certificates[2].details.root_sha256) in text
+        assert "PRIVATE KEY" not in text
+    found = run(pair, "--html", str(pair.folder / "missing" / "page.html"))
+    assert (found.code, "cannot be written" in found.err) == (3, True)
+
+
 def test_wrong_usage_is_unknown(pair: Pair) -> None:
     """The exit code is 3, because 2 means that the switch is not ready."""
     assert run(pair, "--bogus").code == 3

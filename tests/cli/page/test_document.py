@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ios_mdm.app.status.watched import Watched
 from ios_mdm.cli.page.document import page_parts, write_page
 from ios_mdm.cli.page.sections import MAX_ROWS
+from ios_mdm.core.pair.decision import Notice, Severity
+from ios_mdm.core.watch import WatchedCertificate
 from ios_mdm.errors import DefinitionError
-from tests.support.reports import HOSTILE, failed_device, proved_device, report
+from tests.support.reports import HOSTILE, NOW, failed_device, proved_device, report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,6 +113,19 @@ def test_the_page_of_status_has_no_verdict() -> None:
     assert "devices are lost" not in text
     assert "WARNING" in text
     assert "Devices that cannot connect after the switch: 1" in text
+
+
+def test_watched_certificates_are_on_the_page_of_status() -> None:
+    """A certificate that could not be read has an unknown expiry. Its notices are below."""
+    notice = Notice(reason="watch-unread", severity=Severity.WARNING, message=f"cannot be read {HOSTILE}")
+    certificate = WatchedCertificate(not_after=NOW + timedelta(days=40), subject=f"CN={HOSTILE}", topic="com.example")
+    watched = [
+        Watched(name="push", source="NanoMDM", certificate=certificate, notices=(), now=NOW),
+        Watched(name="ca", source="file ca.pem", certificate=None, notices=(notice,), now=NOW),
+    ]
+    text = Page("".join(page_parts([report()], has_verdict=False, watched=watched))).text
+    for words in ("Also watched", "com.example", "40 days left", "file ca.pem", "unknown", "ca: cannot be read"):
+        assert words in text, words
 
 
 def test_a_long_list_ends_with_the_number_of_other_devices() -> None:

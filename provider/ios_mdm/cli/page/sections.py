@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.readiness.values import DeviceReport, EndpointReport, Report
     from ios_mdm.app.status.fleet import FleetDevice
+    from ios_mdm.app.status.watched import Watched
 
-__all__ = ["MAX_ROWS", "server_parts"]
+__all__ = ["MAX_ROWS", "server_parts", "watched_section"]
 
 MAX_ROWS: Final = 5_000
 """Number of devices of a list that the page names."""
@@ -73,6 +74,24 @@ def server_parts(report: Report, *, has_verdict: bool) -> Iterator[Html]:
             "ul", *(_list_item(one.severity, one.severity, notice_text(one, status.now)) for one in status.notices)
         )
     yield Html("</section>\n")
+
+
+def watched_section(watched: Sequence[Watched]) -> Html:
+    """Return the section of the watched certificates."""
+    columns = ("Name", "Source", "Subject", "Topic", "Expires")
+    rows, notices = [], []
+    for one in watched:
+        found = one.certificate
+        expiry = "unknown" if found is None else f"{time_text(found.not_after)}, {one.days_left} days left"
+        subject, topic = ("", "") if found is None else (found.subject or "", found.topic or "")
+        rows.append(_row(columns, (one.name, one.source, subject, topic, expiry)))
+        notices += [
+            _list_item(notice.severity, notice.severity, f"{one.name}: {notice_text(notice, one.now)}")
+            for notice in one.notices
+        ]
+    head = tag("thead", tag("tr", *(tag("th", text_html(column)) for column in columns)))
+    heading = tag("h2", text_html("Also watched"))
+    return tag("section", heading, tag("table", head, tag("tbody", *rows)), tag("ul", *notices))
 
 
 def _list_item(label: str, kind: str, message: str) -> Html:
