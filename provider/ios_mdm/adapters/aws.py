@@ -24,6 +24,7 @@ from ios_mdm.adapters.refusals import (
     ROLE,
     SCHEDULE,
     SECRET,
+    TABLE,
     TOPIC,
     UNREADABLE,
     Kind,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
 
+    from ios_mdm.adapters.ledgers.dynamodb.client import TableClient
     from ios_mdm.adapters.reads import Reads
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "ROLE_SECONDS",
     "SCHEDULE",
     "SECRET",
+    "TABLE",
     "TOPIC",
     "Aws",
     "Kind",
@@ -170,6 +173,10 @@ class Aws:
     def sns(self) -> Topics:
         """Return the client for SNS; call it as :meth:`secrets_manager`."""
         return cast("Topics", self._client(TOPIC))
+
+    def dynamodb(self) -> TableClient:
+        """Return the client for DynamoDB; call it as :meth:`secrets_manager`."""
+        return cast("TableClient", self._client(TABLE))
 
     def sts(self) -> STSClient:
         """Return the client for STS; call it as :meth:`secrets_manager`."""

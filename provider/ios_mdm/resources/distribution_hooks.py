@@ -69,7 +69,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         unsent = 0
         try:
             if settings.ledger is not None:
-                ledger = here.ledger(settings.ledger)
+                ledger = here.ledger(settings.ledger, _region(inputs))
                 unsent = unsent_count(ledger, str(inputs["server"]), _digest(olds or {}), devices or ())
         except DeliveryError as error:
             _warn_unread_devices(inputs, error)
@@ -129,6 +129,10 @@ def delete(_id: str, outputs: Wire) -> None:
     show_message(str(outputs["server"]), Severity.NOTICE, message)
 
 
+def _region(inputs: Wire) -> str | None:
+    return AwsSettings.model_validate(inputs["aws"]).region
+
+
 def _is_lost(olds: Wire, news: Wire) -> bool:
     """Return whether the run replaces a lost pair: the state has a distribution, but the secret does not exist."""
     if not olds or is_known(news["pairId"]):
@@ -177,7 +181,7 @@ def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | No
     A list that cannot be read does not stop the run of the pair. The update that sends the profile fails.
     """
     try:
-        devices = wiring.process_wiring().devices(settings)
+        devices = wiring.process_wiring().devices(settings, _region(inputs))
     except IosMdmError as error:
         _warn_unread_devices(inputs, error)
         inputs |= _UNREAD_DEVICES
@@ -293,10 +297,10 @@ def _recipients(inputs: Wire, settings: DistributionSettings) -> Sequence[str]:
         IosMdmError: The devices cannot be read. `check` has warned about this.
     """
     here = wiring.process_wiring()
-    devices = here.devices(settings)
+    devices = here.devices(settings, _region(inputs))
     if inputs["devicesSha256"] == _UNREAD_DEVICES["devicesSha256"]:
         if settings.ledger is not None:
-            here.ledger(settings.ledger).publication(str(inputs["server"]))
+            here.ledger(settings.ledger, _region(inputs)).publication(str(inputs["server"]))
         raise DeliveryError("the devices could not be read when this run was checked: run again")
     return devices
 
