@@ -165,13 +165,13 @@ class DynamoDbLedger:
 
     def enrolled_ids(self) -> Sequence[str]:
         """Return the enrollment ids of all enrolled devices, sorted."""
-        return tuple(one for one, found in self._stored() if found.device.enrollment.is_enrolled)
+        return tuple(one for one, found in self.stored() if found.device.enrollment.is_enrolled)
 
     def devices(self, server: str, *, enrollment_ids: Sequence[str] | None = None) -> Iterator[DeviceRecord]:
         """Yield the records of devices for *server*."""
         numbers = publications.registered(self.table).numbers_of(server)
         if enrollment_ids is None:
-            for one, found in self._stored():
+            for one, found in self.stored():
                 if found.device.enrollment.is_known:
                     yield found.device.record(one, server, numbers)
             return
@@ -235,7 +235,7 @@ class DynamoDbLedger:
         """Delete all records of the devices that checked out before this time and were not seen again."""
         before = microseconds(left_before)
         self._raise_deletion(before)
-        left = [one for one, found in self._stored() if found.device.enrollment.has_left(before)]
+        left = [one for one, found in self.stored() if found.device.enrollment.has_left(before)]
         deleted: list[Change] = []
 
         def plan(stored: Mapping[str, StoredDevice], _failed: Mapping[str, Change]) -> Iterator[Change]:
@@ -269,7 +269,7 @@ class DynamoDbLedger:
             while self.table.write([Action(key, "Delete", {"Key": key.attributes})]) is not Outcome.DONE:
                 attempts.wait()
 
-    def _stored(self) -> Iterator[tuple[str, StoredDevice]]:
+    def stored(self) -> Iterator[tuple[str, StoredDevice]]:
         """Yield all devices with their enrollment ids, sorted by these. The shards are read in parallel, in parts."""
         after: dict[int, str] = dict.fromkeys(range(SHARDS), "")
         read = {shard: list[tuple[str, StoredDevice]]() for shard in range(SHARDS)}
