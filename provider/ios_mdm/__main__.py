@@ -13,7 +13,7 @@ from ios_mdm.cli.output import escape_unencodable_characters
 
 __all__ = ["app"]
 
-_COMMANDS = ("status", "forecast", "profile", "receive", "consume", "validate")
+_COMMANDS = ("status", "forecast", "profile", "receive", "consume", "validate", "ledger")
 
 
 class _Commands(click.Group):

@@ -75,10 +75,12 @@ class DistributionSettings(Model):
     devices: Annotated[
         Annotated[DeviceList, Tag("list")] | Annotated[DevicesSettings, Tag("from")], Discriminator(_devices_kind)
     ]
-    ledger: Annotated[StrictStr, Field(pattern=r"^sqlite:///.+")] | None = None
+    ledger: Annotated[StrictStr, Field(pattern=r"^(sqlite:///.+|dynamodb://[A-Za-z0-9_.-]{3,255})$")] | None = None
 
     @model_validator(mode="after")
     def _inventory(self) -> Self:
         if isinstance(self.devices, DevicesSettings) and self.devices.ledger and self.ledger is None:
-            raise ValueError("takes its devices from the ledger, but names no ledger: add `ledger: sqlite:///path`")
+            raise ValueError(
+                "takes its devices from the ledger, but names no ledger: add `ledger: sqlite:///path` or `ledger: dynamodb://table`"
+            )
         return self

@@ -15,7 +15,7 @@ __all__ = ["receive"]
 
 
 @click.command(short_help="Record in a ledger which devices have the profile.")
-@click.option("--ledger", required=True, metavar="URL", help="URL of the ledger: sqlite:///path.")
+@click.option("--ledger", required=True, metavar="URL", help="URL of the ledger: sqlite:///path or dynamodb://table.")
 @click.option(
     "--listen",
     default="127.0.0.1:9100",
