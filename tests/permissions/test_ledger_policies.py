@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -14,24 +12,18 @@ from ios_mdm.adapters import aws
 from ios_mdm.adapters.ledgers.dynamodb import creation
 from ios_mdm.core.ledger.registers import NEVER
 from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, StatePolicy
-from tests.permissions.test_actions_exist import findings, parliament
+from tests.permissions.documented import LEDGER_POLICIES
 from tests.support.backends import ministack_url, no_aws
 from tests.support.tables import Tables
 from tools.services import ministack
-from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ios_mdm.adapters.ledgers.dynamodb.ledger import DynamoDbLedger
 
-__all__ = ["ministack_url", "no_aws", "parliament"]
+__all__ = ["ministack_url", "no_aws"]
 
-PAGE = (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8")
-POLICIES: dict[str, dict[str, Any]] = {
-    name: json.loads(text)
-    for name, text in re.findall(r"^```json ledger=(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-}
 START = datetime(2040, 1, 1, tzinfo=UTC)
 
 
@@ -89,7 +81,7 @@ def read(ledger: DynamoDbLedger) -> None:
 
 def documented_actions(name: str) -> set[str]:
     """Return the actions of a policy."""
-    (statement,) = POLICIES[name]["Statement"]
+    (statement,) = LEDGER_POLICIES[name]["Statement"]
     return set(statement["Action"])
 
 
@@ -116,9 +108,3 @@ def test_the_policy_of_the_creator_has_its_actions(tables: Tables, monkeypatch: 
     client.update_table(TableName="permissions", DeletionProtectionEnabled=False)
     client.delete_table(TableName="permissions")
     assert found == documented_actions("creator")
-
-
-@pytest.mark.parametrize("name", POLICIES)
-def test_the_actions_exist(parliament: Any, name: str) -> None:
-    """Each action exists and supports the table as its resource."""
-    assert findings(parliament, POLICIES[name]) == set()

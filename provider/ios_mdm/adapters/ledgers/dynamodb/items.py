@@ -173,10 +173,13 @@ class StoredDevice:
 
     @classmethod
     def from_item(cls, item: Item | None) -> StoredDevice:
-        """Return the device of an item."""
-        if item is None:
-            return cls()
-        content: dict[str, Any] = json.loads(item["d"]["S"])
+        """Return the device of an item; one without records if there is no item."""
+        return cls() if item is None else cls.from_texts(item["v"]["S"], item["d"]["S"])
+
+    @classmethod
+    def from_texts(cls, version: str, text: str) -> StoredDevice:
+        """Return the device of an item with this version and content."""
+        content: dict[str, Any] = json.loads(text)
         device = Device(
             enrollment=Enrollment(**dict(zip(_TIMES, map(_time, content["e"]), strict=True))),
             progress={server: _progress(row) for server, row in content.get("p", {}).items()},
@@ -184,7 +187,7 @@ class StoredDevice:
             pushes=tuple(content.get("u", ())),
             strayed=content.get("w", NEVER),
         )
-        return cls(device=device, version=item["v"]["S"], cells=content.get("c", {}))
+        return cls(device=device, version=version, cells=content.get("c", {}))
 
 
 def content(device: Device, cells: Mapping[str, str]) -> str:
