@@ -52,7 +52,7 @@ def test_a_locked_ledger_is_reported(ledger: SqliteLedger, monkeypatch: pytest.M
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.0)
     with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        message = error_message(lambda: written(ledger))
+        message = error_message(lambda: written(SqliteLedger(ledger.path)))
     assert f"the ledger {ledger.path} cannot be used: another process keeps it locked. Find it (fuser" in message
 
 

@@ -244,8 +244,10 @@ def test_an_empty_file_is_an_empty_ledger(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_nothing(ledger: SqliteLedger) -> None:
     """A batch is noted as a whole or not at all."""
     sent(ledger, "c0", to=["z"])
+    publication = ledger.publication("berlin")
+    assert publication is not None
     with pytest.raises(DeliveryError):
-        sent(ledger, to=["a", None])  # type: ignore[list-item]
+        ledger.record_enqueued("c1", publication=publication, epochs={"a": 1, "b": None}, at=START)  # type: ignore[dict-item]
     assert status_of(ledger, "a").state == DeviceState.NOT_SENT
 
 

@@ -1,75 +1,45 @@
-"""The SQLite file of a ledger: its permissions, its schema and its transactions."""
+"""The SQLite file of a ledger: its connection, its permissions and its transactions."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+import threading
+import weakref
+from typing import TYPE_CHECKING, Final
 
 from ios_mdm.adapters.ledgers.private_file import create_private, is_private, make_private
 from ios_mdm.adapters.ledgers.problems import problem
+from ios_mdm.adapters.ledgers.schema import SCHEMA, SCHEMA_VERSION
 from ios_mdm.errors import DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["SCHEMA_VERSION", "Database"]
+__all__ = ["Database"]
 
 BUSY_TIMEOUT: Final = 30.0
 """Seconds that a writer waits for the others. Collector and `up` write at the same time, each for milliseconds."""
 
-SCHEMA_VERSION: Final = 4
 
-# Times are integers: microseconds since 1970, or NEVER. Each upsert keeps the greater value of a register.
-# The journal mode is SQLite's default and not WAL. So the ledger is one file, which a process without write access can
-# read. With one connection for each operation, it is as fast (1,000 writes per second).
-_SCHEMA: Final = (
-    """CREATE TABLE publication (
-        server TEXT PRIMARY KEY, revision INTEGER NOT NULL, seed BLOB NOT NULL, at INTEGER NOT NULL,
-        channel TEXT NOT NULL, is_for_all INTEGER NOT NULL, profile BLOB NOT NULL)""",
-    """CREATE TABLE published (
-        server TEXT NOT NULL, certificate BLOB NOT NULL, PRIMARY KEY (server, certificate)) WITHOUT ROWID""",
-    """CREATE TABLE command (
-        command_uuid TEXT PRIMARY KEY, server TEXT NOT NULL, revision INTEGER NOT NULL, queued INTEGER NOT NULL)
-        WITHOUT ROWID""",
-    """CREATE TABLE delivery (
-        server TEXT NOT NULL, enrollment_id TEXT NOT NULL, revision INTEGER NOT NULL, queued INTEGER NOT NULL,
-        epoch INTEGER NOT NULL, acknowledged INTEGER NOT NULL, answered_queued INTEGER NOT NULL,
-        finality INTEGER NOT NULL, answered INTEGER NOT NULL, detail TEXT NOT NULL,
-        PRIMARY KEY (server, enrollment_id)) WITHOUT ROWID""",
-    # answers to commands that are not recorded yet, or that other senders queued
-    """CREATE TABLE stray (
-        command_uuid TEXT NOT NULL, enrollment_id TEXT NOT NULL, at INTEGER NOT NULL, acknowledged INTEGER NOT NULL,
-        finality INTEGER NOT NULL, answered INTEGER NOT NULL, detail TEXT NOT NULL,
-        PRIMARY KEY (command_uuid, enrollment_id)) WITHOUT ROWID""",
-    "CREATE INDEX stray_at ON stray (at)",
-    """CREATE TABLE device (
-        enrollment_id TEXT PRIMARY KEY, authenticated INTEGER NOT NULL, seen INTEGER NOT NULL, gone INTEGER NOT NULL,
-        listed INTEGER NOT NULL, asked INTEGER NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE certificate (
-        enrollment_id TEXT NOT NULL, certificate BLOB NOT NULL, reported INTEGER NOT NULL,
-        PRIMARY KEY (enrollment_id, certificate)) WITHOUT ROWID""",
-    "CREATE TABLE claim (enrollment_id TEXT NOT NULL, at INTEGER NOT NULL)",
-    "CREATE INDEX claim_of ON claim (enrollment_id, at)",
-    # one row: the greatest time of delete_devices
-    "CREATE TABLE deletion (number INTEGER PRIMARY KEY CHECK (number = 1), before INTEGER NOT NULL)",
-    # the time comes first: new events are at the end of the table, and old ones are deleted from its start
-    "CREATE TABLE event (at INTEGER NOT NULL, identity BLOB NOT NULL, PRIMARY KEY (at, identity)) WITHOUT ROWID",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Database:
     """A SQLite file with the schema of a ledger. Each method raises a ``DeliveryError`` if it cannot be used.
+
+    The first use opens a connection, and later ones use it again, as long as the path names the same file. The threads
+    of a process take turns. Between transactions, the connection has no lock, so other processes can use the file, and
+    it can be replaced or deleted.
 
     Args:
         path: path of the file. The first write creates the file with mode 0600, and missing folders with mode 0700.
     """
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._turn = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._close: weakref.finalize[..., Database] | None = None
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
@@ -79,12 +49,10 @@ class Database:
             return
         with self._connected() as connection:
             connection.execute("BEGIN")  # all queries read the same state
-            yield connection if self._version(connection) else None
-
-    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Return the rows of *query*; empty if the file does not exist or is empty."""
-        with self.reading() as connection:
-            return [] if connection is None else connection.execute(query, parameters).fetchall()
+            try:
+                yield connection if self._version(connection) else None
+            finally:
+                _roll_back(connection)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -97,25 +65,45 @@ class Database:
                 version = self._version(connection)
                 self._make_private()
                 if version == 0:
-                    for statement in _SCHEMA:
+                    for statement in SCHEMA:
                         connection.execute(statement)
                 yield connection
                 connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+            finally:
+                _roll_back(connection)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection to the file, which must exist."""
-        uri = f"{self.path.absolute().as_uri()}?mode=rw"
+        """The connection to the file, which must exist. The other threads wait until the block ends."""
+        with self._turn:
+            try:
+                yield self._current_connection()
+            except sqlite3.Error as error:
+                self._disconnect()
+                raise self._error(problem(self.path, error)) from None
+
+    def _current_connection(self) -> sqlite3.Connection:
+        """Return the open connection if the path still names its file, else a new one."""
         try:
-            connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
-            with contextlib.closing(connection):
-                yield connection
-        except sqlite3.Error as error:
+            found = self.path.stat()
+        except OSError as error:
             raise self._error(problem(self.path, error)) from None
+        file = (found.st_dev, found.st_ino)
+        if self._connection is None or self._file != file:
+            self._disconnect()
+            uri = f"{self.path.absolute().as_uri()}?mode=rw"
+            connection = sqlite3.connect(
+                uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
+            self._close = weakref.finalize(self, connection.close)
+            self._close.atexit = False  # another thread may use the connection then
+            self._connection, self._file = connection, file
+        return self._connection
+
+    def _disconnect(self) -> None:
+        self._connection = None
+        if self._close is not None:
+            self._close()
 
     def _exists(self) -> bool:
         try:
@@ -153,3 +141,10 @@ class Database:
 
     def _error(self, what: str) -> DeliveryError:
         return DeliveryError(f"the ledger {self.path} cannot be used: {what}")
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction that was not committed. An error that is being raised is kept."""
+    if connection.in_transaction:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")

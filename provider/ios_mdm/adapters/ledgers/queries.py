@@ -29,15 +29,15 @@ _LISTED: Final = f"""SELECT ids.value, {ENROLLMENT}, {PROGRESS} FROM json_each(:
     LEFT JOIN device ON device.enrollment_id = ids.value
     LEFT JOIN delivery ON delivery.server = :server AND delivery.enrollment_id = ids.value
     ORDER BY ids.key"""  # noqa: S608 - constants
-_LISTED_REPORTS: Final = """SELECT enrollment_id, certificate, reported
-    FROM json_each(:ids) AS ids JOIN certificate ON enrollment_id = ids.value JOIN published USING (certificate)
-    WHERE server = :server"""
+_LISTED_REPORTS: Final = """SELECT enrollment_id, sha256, reported
+    FROM json_each(:ids) AS ids JOIN report ON enrollment_id = ids.value JOIN published USING (number)
+    JOIN certificate USING (number) WHERE server = :server"""
 _KNOWN: Final = f"""SELECT device.enrollment_id, {ENROLLMENT}, {PROGRESS} FROM device
     LEFT JOIN delivery ON delivery.server = :server AND delivery.enrollment_id = device.enrollment_id
     WHERE device.enrollment_id > :after AND max(authenticated, seen, gone) > :never
     ORDER BY device.enrollment_id LIMIT :part"""  # noqa: S608 - constants
-_KNOWN_REPORTS: Final = """SELECT enrollment_id, certificate, reported
-    FROM certificate JOIN published USING (certificate)
+_KNOWN_REPORTS: Final = """SELECT enrollment_id, sha256, reported
+    FROM report JOIN published USING (number) JOIN certificate USING (number)
     WHERE enrollment_id > :after AND enrollment_id <= :last AND server = :server"""
 
 

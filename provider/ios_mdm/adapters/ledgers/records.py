@@ -16,6 +16,7 @@ __all__ = [
     "ENROLLMENT",
     "PROGRESS",
     "add_progress",
+    "certificate_numbers",
     "command",
     "enrollment_of",
     "is_known",
@@ -56,10 +57,9 @@ def record_event(connection: sqlite3.Connection, event: DeviceEvent, at: int) ->
         connection.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?, ?)", row)
     for certificate in event.certificates or ():
         connection.execute(
-            """INSERT INTO certificate SELECT ?2, ?1, ?3
-                WHERE EXISTS (SELECT 1 FROM published WHERE certificate = ?1)
+            """INSERT INTO report SELECT ?, number, ? FROM certificate WHERE sha256 = ?
                 ON CONFLICT DO UPDATE SET reported = max(reported, excluded.reported)""",
-            (certificate, device, at),
+            (device, at, certificate),
         )
     return before, after
 
@@ -157,21 +157,30 @@ def set_publication(connection: sqlite3.Connection, made: Publication) -> None:
     row = (made.server, made.revision, made.seed.bytes, at, made.channel, made.is_for_all, made.profile)
     connection.execute("INSERT OR REPLACE INTO publication VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     connection.execute("DELETE FROM published WHERE server = ?", (made.server,))
+    connection.executemany(
+        "INSERT OR IGNORE INTO certificate (sha256) VALUES (?)", [(one,) for one in made.certificates]
+    )
     rows = [(made.server, one) for one in made.certificates]
-    connection.executemany("INSERT INTO published VALUES (?, ?)", rows)
+    connection.executemany("INSERT INTO published SELECT ?, number FROM certificate WHERE sha256 = ?", rows)
     # An answer to a command of a former revision changes nothing.
     connection.execute("DELETE FROM command WHERE server = ? AND revision < ?", (made.server, made.revision))
-    connection.execute("DELETE FROM certificate WHERE certificate NOT IN (SELECT certificate FROM published)")
+    connection.execute("DELETE FROM report WHERE number NOT IN (SELECT number FROM published)")
+    connection.execute("DELETE FROM certificate WHERE number NOT IN (SELECT number FROM published)")
+
+
+def certificate_numbers(connection: sqlite3.Connection, server: str) -> dict[bytes, int]:
+    """Return the number of each certificate (SHA-256) in the profile of a server."""
+    query = "SELECT sha256, number FROM published JOIN certificate USING (number) WHERE server = ?"
+    return dict(connection.execute(query, (server,)).fetchall())
 
 
 def _publication(connection: sqlite3.Connection, row: Sequence[Any]) -> Publication:
     server, revision, seed, at, channel, is_for_all, profile = row
-    rows = connection.execute("SELECT certificate FROM published WHERE server = ?", (server,)).fetchall()
     return Publication(
         server=server,
         revision=revision,
         profile=profile,
-        certificates=frozenset(one for (one,) in rows),
+        certificates=frozenset(certificate_numbers(connection, server)),
         seed=UUID(bytes=seed),
         at=time_of(at),
         channel=channel,

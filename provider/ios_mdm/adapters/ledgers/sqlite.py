@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from ios_mdm.adapters.ledgers import queries, records
+from ios_mdm.adapters.ledgers import counting, queries, records
 from ios_mdm.adapters.ledgers.database import Database
 from ios_mdm.core.ledger.registers import NEVER, Enrollment, LastAnswer, Progress, began, microseconds, time_of
-from ios_mdm.core.ledger.state import device_status
 from ios_mdm.core.ledger.values import DeviceEvent, DeviceRecord, DeviceState, Publication, StatePolicy
 from ios_mdm.errors import DefinitionError
 
@@ -38,7 +37,8 @@ register keeps the greatest time. 100,000 devices with 5 events a day are about 
 # A join of Progress in SQL, because a profile is queued for many devices at once. All values on the right side of an
 # assignment are those before the statement.
 _QUEUED: Final = """
-    INSERT INTO delivery VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, ?6, '')
+    INSERT INTO delivery SELECT :server, key, :revision, :queued, value, :never, :never, 0, :never, ''
+    FROM json_each(:epochs) WHERE true
     ON CONFLICT DO UPDATE SET revision = excluded.revision,
         queued = CASE WHEN excluded.revision > revision THEN excluded.queued ELSE max(queued, excluded.queued) END,
         epoch = CASE WHEN excluded.revision > revision THEN excluded.epoch ELSE max(epoch, excluded.epoch) END,
@@ -59,10 +59,11 @@ class SqliteLedger:
     """
 
     path: Path
+    _database: Database = field(init=False, repr=False, compare=False)
 
-    @property
-    def _database(self) -> Database:
-        return Database(self.path)
+    def __post_init__(self) -> None:
+        """Connect to nothing yet: the first use opens the file."""
+        object.__setattr__(self, "_database", Database(self.path))
 
     def publish(
         self,
@@ -116,8 +117,8 @@ class SqliteLedger:
             row = (command_uuid, server, revision, queued)
             if not connection.execute("INSERT INTO command VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount:
                 server, revision, queued = records.command(connection, command_uuid) or (server, revision, queued)
-            rows = [(server, one, revision, queued, epoch, NEVER) for one, epoch in epochs.items()]
-            connection.executemany(_QUEUED, rows)
+            parameters = {"server": server, "revision": revision, "queued": queued, "never": NEVER}
+            connection.execute(_QUEUED, {**parameters, "epochs": json.dumps(dict(epochs))})
             early = connection.execute(
                 "DELETE FROM stray WHERE command_uuid = ? "
                 "RETURNING enrollment_id, acknowledged, finality, answered, detail",
@@ -167,7 +168,8 @@ class SqliteLedger:
     def enrolled_ids(self) -> Sequence[str]:
         """Return the ids of the enrolled devices, sorted; empty if the file does not exist."""
         query = "SELECT enrollment_id FROM device WHERE seen > ? AND seen >= gone ORDER BY enrollment_id"
-        return tuple(one for (one,) in self._database.rows(query, NEVER))
+        with self._database.reading() as connection:
+            return () if connection is None else tuple(one for (one,) in connection.execute(query, (NEVER,)))
 
     def devices(self, server: str, *, enrollment_ids: Sequence[str] | None = None) -> Iterator[DeviceRecord]:
         """Yield the records of devices for *server*, in parts of ``queries.PART`` devices."""
@@ -179,18 +181,18 @@ class SqliteLedger:
         self, server: str, policy: StatePolicy, *, enrollment_ids: Sequence[str] | None = None
     ) -> Mapping[DeviceState, int]:
         """Return the number of devices in each state. Each state is a key."""
-        found = Counter(device_status(one, policy).state for one in self.devices(server, enrollment_ids=enrollment_ids))
-        return {state: found[state] for state in DeviceState}
+        with self._database.reading() as connection:
+            if connection is not None:
+                return counting.counts(connection, server, policy, enrollment_ids)
+        not_sent = 0 if enrollment_ids is None else len(enrollment_ids)
+        return {**dict.fromkeys(DeviceState, 0), DeviceState.NOT_SENT: not_sent}
 
     def waiting(self, server: str, revision: int | None, *, enrollment_ids: Sequence[str]) -> Mapping[str, int]:
         """Return the devices that were not sent a revision in their current enrollment, with the epoch of each."""
-        return {
-            one.enrollment_id: one.enrollment.epoch
-            for one in self.devices(server, enrollment_ids=enrollment_ids)
-            if one.progress is None
-            or one.progress.revision != revision
-            or not one.progress.was_sent(one.enrollment.epoch)
-        }
+        with self._database.reading() as connection:
+            if connection is None:
+                return dict.fromkeys(enrollment_ids, NEVER)
+            return counting.waiting(connection, server, revision, enrollment_ids)
 
     def claim_push(
         self, enrollment_id: str, *, at: datetime, limit: int = 3, window: timedelta = timedelta(days=1)
@@ -214,7 +216,7 @@ class SqliteLedger:
             query = f"SELECT enrollment_id, {records.ENROLLMENT} FROM device WHERE gone < ? AND seen < gone"  # noqa: S608 - a constant
             rows = connection.execute(query, (before,)).fetchall()
             left = [(one,) for one, *times in rows if records.enrollment_of(times).has_left(before)]
-            for table in ("delivery", "stray", "certificate", "claim", "device"):
+            for table in ("delivery", "stray", "report", "claim", "device"):
                 connection.executemany(f"DELETE FROM {table} WHERE enrollment_id = ?", left)  # noqa: S608 - a constant
             connection.execute(
                 "INSERT INTO deletion VALUES (1, ?) ON CONFLICT DO UPDATE SET before = max(before, excluded.before)",
