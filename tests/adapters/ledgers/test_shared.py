@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
 from ios_mdm.adapters.ledgers.dynamodb import ledger as ledger_module
 from ios_mdm.adapters.ledgers.opening import table_name
-from ios_mdm.core.ledger.values import AnswerStatus, DeviceState, StatePolicy
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, DeviceState, StatePolicy
 from ios_mdm.errors import DefinitionError, DeliveryError
 from ios_mdm.wiring import Wiring
 from tests.support.events import record_answer, record_authenticate, record_device, record_sent
@@ -104,3 +104,25 @@ def test_empty_cells_are_deleted(tables: Tables) -> None:
     after = list(ledger.table.query("N#berlin"))
     assert len(after) < before
     assert sum(int(one["n"]["N"]) for one in after) == 1
+
+
+def test_events_of_a_device_need_several_transactions(tables: Tables) -> None:
+    """A transaction has at most 100 items. A device that left with the last events is not returned as enrolled."""
+    ledger = tables.new_ledger()
+
+    def event(number: int, device: str, **fields: Any) -> DeviceEvent:
+        answer = Answer(command_uuid=f"other {number}", status=AnswerStatus.ACKNOWLEDGED)
+        at = START + timedelta(seconds=number)
+        identity = uuid4().bytes
+        return DeviceEvent(identity=identity, at=at, topic="mdm.Connect", enrollment_id=device, answer=answer, **fields)
+
+    events = [
+        event(number, device, authenticated=number == 0, enrolled=None if number == 0 else True)
+        for number in range(50)
+        for device in ("left", "here")
+    ]
+    events.append(event(50, "left", enrolled=False))
+    assert ledger.record_events(events, now=START) == ("here",)
+    assert ledger.enrolled_ids() == ("here",)
+    assert len(list(ledger.table.query("S#here"))) == 50
+    assert ledger.record_events(events, now=START) == ()

@@ -126,6 +126,8 @@ class EventWriter:
         before, after = change.before.device.enrollment, (change.after or Device()).enrollment
         if began(before, after):
             self.begun[change.enrollment_id] = None
+        elif not after.has_begun:
+            self.begun.pop(change.enrollment_id, None)
 
     def _plan(self, stored: Mapping[str, StoredDevice], failed: Mapping[str, Change]) -> Iterator[Change]:
         """Plan the changes of devices.

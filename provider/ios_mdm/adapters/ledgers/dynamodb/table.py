@@ -28,7 +28,7 @@ MAX_ACTIONS: Final = 100
 """Maximum number of items in a transaction, and of keys in a BatchGetItem."""
 
 MAX_ATTEMPTS: Final = 12
-"""Attempts at one change. Their waits are 20 s in total, or less. botocore repeats single calls in addition."""
+"""Attempts at one change. Their waits are at most 21 s in total. botocore repeats single calls in addition."""
 
 MAX_PARALLEL: Final = 8
 _FIRST_WAIT: Final = 0.05
