@@ -77,7 +77,7 @@ class MdmServer:
                 f"{self.definition.path.name} names no ledger: add `ledger: sqlite:///path` to distribution, so that "
                 "`pulumi up` records the profile there, and run `pulumi up`"
             )
-        return self._wiring(wired).ledger(self.distribution.ledger)
+        return self._wiring(wired).ledger(self.distribution.ledger, self.definition.settings.aws.region)
 
     def newcomers(self, wired: Wiring, ledger: Ledger, wait: Callable[[float], bool]) -> Newcomers:
         """Return the sender of the published profile to new devices.

@@ -131,7 +131,8 @@ def _ledger(options: Options, wired: Wiring, mdm_server: MdmServer | None) -> Le
     if options.server is not None and mdm_server is None:
         raise DefinitionError("--server names a server of a definition: add --definition")
     if options.ledger is not None:
-        return wired.ledger(options.ledger)
+        region = None if mdm_server is None else mdm_server.definition.settings.aws.region
+        return wired.ledger(options.ledger, region)
     if mdm_server is None:
         raise DefinitionError("no ledger is named: add --ledger sqlite:///path, or --definition FILE")
     return mdm_server.ledger(wired)
