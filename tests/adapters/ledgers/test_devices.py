@@ -188,18 +188,18 @@ class TestWaiting:
         assert ledger.waiting("berlin", 1, enrollment_ids=["a"]) == {}
 
 
-DEVICES = ("a", "b", "c")
+DEVICES = ("a", "b")
 STEPS = st.tuples(
     st.sampled_from(["sent", "next", "again", "listed", "authenticated", "seen", "gone", *map(str, AnswerStatus)]),
-    st.sampled_from(DEVICES),
-    st.integers(1, 5),
+    st.sampled_from("aaab"),
+    st.integers(1, 3),
 )
 POLICIES = st.builds(
     StatePolicy,
     revision=st.sampled_from([None, 1, 2]),
     certificates=st.sampled_from([frozenset[bytes](), frozenset({FIRST}), frozenset({FIRST, SECOND})]),
     is_proof_configured=st.booleans(),
-    silent_before=st.just(NEVER) | st.integers(0, 6).map(at),
+    silent_before=st.just(NEVER) | st.integers(1, 4).map(at),
 )
 
 
