@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ios_mdm.core.http import Request, Response
-    from ios_mdm.core.ledger.values import DeviceEvent, DeviceRecord, DeviceState, Publication, StatePolicy
+    from ios_mdm.core.ledger.values import (
+        DeviceEvent,
+        DeviceRecord,
+        DeviceState,
+        EnqueuedCommand,
+        Publication,
+        StatePolicy,
+    )
     from ios_mdm.core.pair.definition import Slot
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import Home
@@ -269,6 +276,9 @@ class Ledger(Protocol):
                 queued. If the device enrolls again later, the command does not count.
             at: time at which the command was queued, aware UTC.
         """
+
+    def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
+        """Record commands that install a published profile, as ``record_enqueued`` does for each, with few writes."""
 
     def record_asked(self, enrollment_ids: Iterable[str], *, at: datetime) -> None:
         """Record that a CertificateList was queued for devices.

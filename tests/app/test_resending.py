@@ -17,7 +17,8 @@ from ios_mdm.app.delivery.distributor import Delivery, Distributor
 from ios_mdm.app.delivery.due import DueCounts, due_counts
 from ios_mdm.app.delivery.recorder import Recorder
 from ios_mdm.core.ledger.overdue import LedgerRules
-from ios_mdm.core.ledger.values import AnswerStatus, DeviceEvent
+from ios_mdm.core.ledger.registers import NEVER, microseconds
+from ios_mdm.core.ledger.values import AnswerStatus, DeviceEvent, EnqueuedCommand
 from ios_mdm.core.profile import certificate_digests, trust_profile
 from ios_mdm.errors import DeliveryError
 from tests.support.distribution import pems
@@ -27,6 +28,8 @@ from tests.support.pairs import HandClock
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from ios_mdm.core.ledger.values import Publication
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 DEVICES = tuple(f"device-{number}" for number in range(7))
@@ -264,38 +267,48 @@ def test_progress_is_reported_after_two_seconds(fleet: Fleet) -> None:
 class TestRecorder:
     """Writes in a thread."""
 
-    def test_writes_keep_their_order_and_end_with_the_block(self) -> None:
-        """More writes than may wait."""
-        written: list[int] = []
-        with Recorder() as recording:
-            for number in range(3 * recorder.MAX_WAITING):
-                recording.write(lambda number=number: written.append(number))  # type: ignore[misc]
-        assert written == list(range(3 * recorder.MAX_WAITING))
+    @pytest.fixture
+    def publication(self, fleet: Fleet) -> Publication:
+        """A published profile."""
+        return fleet.ledger.publish("berlin", fleet.delivery.profile, certificates=(), seed=UUID(int=1), at=START)
 
-    def test_the_error_of_a_write_ends_the_block(self) -> None:
+    def test_all_commands_are_recorded_when_the_block_ends(self, fleet: Fleet, publication: Publication) -> None:
+        """There are more commands than may wait."""
+        ids = [f"device-{number}" for number in range(3 * recorder.MAX_WAITING)]
+        with Recorder(fleet.ledger, publication) as recording:
+            for one in ids:
+                recording.record(EnqueuedCommand(command_uuid=f"C-{one}", epochs={one: NEVER}, at=START))
+                recording.record_asked([one], at=START)
+        assert fleet.ledger.waiting("berlin", 1, enrollment_ids=ids) == {}
+        found = fleet.ledger.devices("berlin", enrollment_ids=ids)
+        assert {one.enrollment.asked for one in found} == {microseconds(START)}
+
+    def test_the_error_of_a_write_ends_the_block(
+        self, fleet: Fleet, publication: Publication, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """No later write hides it."""
 
-        def fail() -> None:
+        def fail(*_arguments: object, **_options: object) -> None:
             raise DeliveryError("the ledger is full")
 
         def record() -> None:
-            with Recorder() as recording:
-                recording.write(fail)
-                for _ in range(3 * recorder.MAX_WAITING):
-                    recording.write(lambda: None)
+            with Recorder(fleet.ledger, publication) as recording:
+                for number in range(3 * recorder.MAX_WAITING):
+                    recording.record(EnqueuedCommand(command_uuid=str(number), epochs={"a": NEVER}, at=START))
 
+        monkeypatch.setattr(SqliteLedger, "record_commands", fail)
         with pytest.raises(DeliveryError, match="is full"):
             record()
 
-    def test_the_error_of_the_block_is_raised_after_all_writes(self) -> None:
+    def test_the_error_of_the_block_is_raised_after_all_writes(self, fleet: Fleet, publication: Publication) -> None:
         """Accepted commands are recorded."""
-        written: list[int] = []
 
         def send() -> None:
-            with Recorder() as recording:
-                recording.write(lambda: written.append(1))
+            with Recorder(fleet.ledger, publication) as recording:
+                for one in DEVICES:
+                    recording.record(EnqueuedCommand(command_uuid=f"C-{one}", epochs={one: NEVER}, at=START))
                 raise DeliveryError("the MDM server is down")
 
         with pytest.raises(DeliveryError, match="is down"):
             send()
-        assert written == [1]
+        assert fleet.ledger.waiting("berlin", 1, enrollment_ids=DEVICES) == {}

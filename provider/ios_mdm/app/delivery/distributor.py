@@ -157,15 +157,15 @@ class Distributor:
 
     def _send(self, delivery: Delivery, publication: Publication | None, sender: Sender) -> None:
         """Queue the profile for the devices that it was not queued for."""
-        with Recorder() as recorder:
+        if self._ledger is None or publication is None:
             for part in parts(delivery.enrollment_ids):
-                if self._ledger is None or publication is None:
-                    sender.install(delivery.profile, part, self._random_uuid)
-                    continue
+                sender.install(delivery.profile, part, self._random_uuid)
+            return
+        with Recorder(self._ledger, publication) as recorder:
+            commands = LedgerSender(sender, publication, self._clock, recorder)
+            for part in parts(delivery.enrollment_ids):
                 targets = waiting_targets(self._ledger, delivery.server, publication.revision, part)
-                LedgerSender(sender, self._ledger, publication, self._clock, recorder).install(
-                    targets, is_proof_configured=self._rules.is_proof_configured
-                )
+                commands.install(targets, is_proof_configured=self._rules.is_proof_configured)
 
     def _send_again(
         self,
@@ -176,8 +176,8 @@ class Distributor:
         again: dict[CommandKind, int],
     ) -> None:
         """Send commands again to the devices that failed or did not answer; count them in *again*."""
-        with Recorder() as recorder:
-            commands = LedgerSender(sender, ledger, publication, self._clock, recorder)
+        with Recorder(ledger, publication) as recorder:
+            commands = LedgerSender(sender, publication, self._clock, recorder)
             for kind, targets in overdue_targets(
                 ledger, publication, delivery.enrollment_ids, rules=self._rules, now=self._clock.now()
             ):

@@ -146,8 +146,8 @@ class RequestedCommands:
         with contextlib.closing(self._channel()) as channel:
             sender = Sender(channel, lambda sent: progress.show(lambda: f"queued for {sent} of {count} devices so far"))
             try:
-                with Recorder() as recorder:
-                    commands = LedgerSender(sender, self._ledger, selection.publication, self._clock, recorder)
+                with Recorder(self._ledger, selection.publication) as recorder:
+                    commands = LedgerSender(sender, selection.publication, self._clock, recorder)
                     for part in parts(tuple(selection.targets)):
                         targets = {one: selection.targets[one] for one in part}
                         is_proof_configured = selection.server.settings.ledger_rules.is_proof_configured

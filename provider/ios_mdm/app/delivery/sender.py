@@ -10,6 +10,7 @@ from ios_mdm.core.certificate_list import certificate_list_command
 from ios_mdm.core.ledger.command_uuid import command_uuid
 from ios_mdm.core.ledger.overdue import CommandKind
 from ios_mdm.core.ledger.registers import NEVER
+from ios_mdm.core.ledger.values import EnqueuedCommand
 from ios_mdm.core.profile import install_profile_command
 from ios_mdm.errors import BatchTooLargeError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.app.delivery.recorder import Recorder
     from ios_mdm.core.ledger.values import Publication
-    from ios_mdm.ports import Clock, Ledger, MdmChannel
+    from ios_mdm.ports import Clock, MdmChannel
 
 __all__ = ["LedgerSender", "Sender", "Target"]
 
@@ -105,17 +106,13 @@ class LedgerSender:
 
     Args:
         sender: queues the commands.
-        ledger: the ledger.
         publication: the published profile.
         clock: returns the time of each command.
         recorder: writes into the ledger while the next command is sent.
     """
 
-    def __init__(
-        self, sender: Sender, ledger: Ledger, publication: Publication, clock: Clock, recorder: Recorder
-    ) -> None:
+    def __init__(self, sender: Sender, publication: Publication, clock: Clock, recorder: Recorder) -> None:
         self._sender = sender
-        self._ledger = ledger
         self._publication = publication
         self._clock = clock
         self._recorder = recorder
@@ -131,15 +128,8 @@ class LedgerSender:
             devices = {one: (targets[one].epoch, targets[one].queued) for one in batch}
             uuid = command_uuid(self._publication.seed, CommandKind.PROFILE, devices)
             self._sender.enqueue(batch, install_profile_command(self._publication.profile, uuid))
-            self._recorder.write(
-                partial(
-                    self._ledger.record_enqueued,
-                    uuid,
-                    publication=self._publication,
-                    epochs={one: targets[one].epoch for one in batch},
-                    at=self._clock.now(),
-                )
-            )
+            epochs = {one: targets[one].epoch for one in batch}
+            self._recorder.record(EnqueuedCommand(command_uuid=uuid, epochs=epochs, at=self._clock.now()))
             if is_proof_configured:
                 self._ask(batch, targets)
 
@@ -164,7 +154,7 @@ class LedgerSender:
         devices = {one: (targets[one].epoch, targets[one].asked) for one in batch}
         uuid = command_uuid(self._publication.seed, CommandKind.LIST, devices)
         self._sender.enqueue(batch, certificate_list_command(uuid))
-        self._recorder.write(partial(self._ledger.record_asked, list(batch), at=self._clock.now()))
+        self._recorder.record_asked(batch, at=self._clock.now())
 
 
 def _halves(batch: Sequence[str]) -> Sequence[Sequence[str]]:
