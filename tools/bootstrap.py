@@ -27,6 +27,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tools import builds
+from tools.browser import ensure_chromium
 from tools.nginx_package import ensure_nginx
 from tools.promtool_package import find_promtool
 from tools.steps import BootstrapError, digest, duration, exclusive, pip_environment, run, say
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 STEPS = ("venv", "emulator", "engine", "tools")
 """Steps that all commands need."""
-OPTIONAL_STEPS = ("nginx", "promtool", "verifiers")
+OPTIONAL_STEPS = ("nginx", "promtool", "verifiers", "chromium")
 """Steps that only some commands need. These commands name them."""
 
 
@@ -192,6 +193,8 @@ def ensure(steps: tuple[str, ...]) -> dict[str, Path]:
         found["promtool"] = promtool
     if "verifiers" in steps:
         found |= ensure_verifiers()
+    if "chromium" in steps:
+        found |= ensure_chromium()
     return found
 
 
