@@ -137,8 +137,8 @@ class Newcomers:
     def _queue(self, publication: Publication, targets: Mapping[str, Target]) -> None:
         """Queue a profile for those of these devices that were not sent it by an earlier attempt, then ask them all."""
         sender = Sender(self._connection(), lambda _sent: None)
-        with Recorder() as recorder:
-            commands = LedgerSender(sender, self._ledger, publication, self._clock, recorder)
+        with Recorder(self._ledger, publication) as recorder:
+            commands = LedgerSender(sender, publication, self._clock, recorder)
             if waiting := self._targets(publication, list(targets)):
                 commands.install(waiting, is_proof_configured=False)
                 _log.info("queued the profile of server %s for %d new devices", publication.server, len(waiting))
