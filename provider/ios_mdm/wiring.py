@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
     from ios_mdm.adapters.aws import Aws
     from ios_mdm.adapters.http_server import HttpServer
+    from ios_mdm.adapters.ledgers.dynamodb.creation import TableCreation
     from ios_mdm.adapters.reads import Reads
     from ios_mdm.adapters.secrets_manager import SecretsManager
     from ios_mdm.app.bundles import BundleReader
     from ios_mdm.app.collector.handler import Collector
     from ios_mdm.app.collector.newcomers import Newcomers
     from ios_mdm.app.consumer import Consumer
+    from ios_mdm.app.delivery.files import FileDeliveryService
     from ios_mdm.app.delivery.requested import RequestedCommands
     from ios_mdm.app.delivery.service import DeliveryService
+    from ios_mdm.app.gate import GateService
     from ios_mdm.app.offers import Offers
     from ios_mdm.app.pair.preview import ReadOffers
     from ios_mdm.app.pair.reader import PairReader
@@ -37,23 +40,28 @@ if TYPE_CHECKING:
     from ios_mdm.app.reconcile import Reconciler
     from ios_mdm.app.recorded_offers import RecordedOffers
     from ios_mdm.app.status.overview import Sources
+    from ios_mdm.app.status.watched import WatchSources
+    from ios_mdm.app.switch_mover import SwitchMover
     from ios_mdm.app.switching import SwitchService
     from ios_mdm.core.bundle import SealedReader
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.ports import (
         Clock,
         CustomCertificates,
+        Folder,
         GivenResources,
         HttpHandler,
         Ledger,
         MdmChannel,
         Prerequisites,
         Probe,
+        ProfileDirectory,
         Scheduler,
         SecretStore,
         SecretValues,
     )
-    from ios_mdm.settings import DistributionSettings, ServerSettings
+    from ios_mdm.settings import AwsSettings, DistributionSettings, PromotionSettings, ServerSettings
+    from ios_mdm.settings.channels.channel import ChannelTools, FileChannelSettings
 
 __all__ = ["Wiring", "process_wiring"]
 
@@ -153,15 +161,37 @@ class Wiring:
 
         return TlsProbe() if self.reads is None else ReadsProbe(probe=TlsProbe(), reads=self.reads)
 
-    def ledger(self, url: str) -> Ledger:
-        """Return the ledger at *url*. It is opened or created later.
+    def ledger(self, url: str, region: str | None) -> Ledger:
+        """Return the ledger at *url*. It is opened later.
+
+        Args:
+            url: URL of the ledger.
+            region: AWS region of a DynamoDB table; None for the region of the environment.
 
         Raises:
             DefinitionError: *url* is not the URL of a ledger.
         """
-        from ios_mdm.adapters.ledgers.sqlite import open_ledger
+        from ios_mdm.adapters.ledgers.opening import open_ledger
 
-        return open_ledger(url, base=self.base)
+        return open_ledger(url, base=self.base, aws=partial(self._aws, region))
+
+    def table_creation(self, url: str, region: str | None) -> TableCreation:
+        """Create the DynamoDB table of a ledger, or complete it.
+
+        Raises:
+            DefinitionError: *url* is not the URL of a ledger in DynamoDB.
+            StoreError: AWS refuses a call.
+        """
+        from ios_mdm.adapters.ledgers.dynamodb.creation import create_table
+        from ios_mdm.adapters.ledgers.opening import table_name
+
+        table = table_name(url)
+        if table is None:
+            raise DefinitionError(
+                f"ledger: {url!r} is not the URL of a DynamoDB table: use dynamodb://table (3 to 255 letters, digits "
+                "and . _ -). A ledger in SQLite is created by the first write"
+            )
+        return create_table(self._aws(region), table)
 
     def channel(self, settings: DistributionSettings, region: str | None) -> MdmChannel:
         """Return the channel of a definition with its API key, which is kept in memory only (R29).
@@ -171,13 +201,30 @@ class Wiring:
             DefinitionError: The secret does not exist, is not for the channel's URL or holds no valid API key, or the
                 settings are invalid.
         """
-        from ios_mdm.adapters.nanomdm import NanoMdm
-        from ios_mdm.app.references import api_key
+        channel = settings.channel.devices
+        if channel is None:
+            raise DefinitionError(f"{settings.channel.chosen.destination} is not an MDM server: it takes no commands")
+        return channel.connect(self._channel_tools(region))
 
-        nanomdm = settings.channel.nanomdm
-        ca_file = None if nanomdm.ca_file is None else str(self.base / nanomdm.ca_file)
-        key = api_key(self.values(region), nanomdm)
-        return NanoMdm(url=nanomdm.url, api_key=key, ca_file=ca_file, push=nanomdm.push)
+    def directory(self, settings: FileChannelSettings, region: str | None) -> ProfileDirectory:
+        """Return the place of the files of a definition, for another tool that distributes the profile."""
+        return settings.connect(self._channel_tools(region))
+
+    def _channel_tools(self, region: str | None) -> ChannelTools:
+        from ios_mdm.app.references import api_key
+        from ios_mdm.settings.channels.channel import ChannelTools
+
+        return ChannelTools(
+            base=self.base,
+            api_key=lambda key: api_key(self.values(region), key),
+            folder=lambda path: self.folder(path, region),
+        )
+
+    def folder(self, path: str, region: str | None) -> Folder:
+        """Return a folder that other tools read: a path relative to the project, or ``s3://bucket/prefix``."""
+        from ios_mdm.adapters.folders import open_folder
+
+        return open_folder(path, base=self.base, aws=self._aws(region))
 
     def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
         """Check the preconditions of :meth:`channel` that can be checked without reading the API key.
@@ -188,7 +235,9 @@ class Wiring:
         """
         from ios_mdm.app.references import check_api_key
 
-        check_api_key(self.values(region), settings.channel.nanomdm)
+        key = settings.channel.chosen.key
+        if key is not None:
+            check_api_key(self.values(region), key)
 
     def sealed_reader(self) -> SealedReader:
         """Return the reader of PFX files and encrypted keys. Its process starts with the first such file."""
@@ -219,6 +268,7 @@ class Wiring:
         warn: Callable[[str], None],
         custom: CustomCertificates | None = None,
         distribution: DistributionSettings | None = None,
+        promotion: PromotionSettings | None = None,
     ) -> Reconciler:
         """Return the reconciler, which changes a server to match its definition.
 
@@ -228,6 +278,7 @@ class Wiring:
             warn: called with each warning.
             custom: custom certificates of the definition; None if there are none.
             distribution: settings of the distribution; None if the profile is not distributed.
+            promotion: settings of the switch, for its gate; None if the gate is not evaluated.
         """
         from ios_mdm.app.pair.service import PairService
         from ios_mdm.app.reconcile import Reconciler
@@ -241,7 +292,12 @@ class Wiring:
             rehearsal=self.is_rehearsal,
         )
         deliveries = None if distribution is None else self.deliveries(distribution, region, report=report, warn=warn)
-        return Reconciler(pairs, self.switches(region, report=report, warn=warn), deliveries)
+        gates = (
+            None
+            if distribution is None or promotion is None
+            else self.gates(distribution, promotion, region, report=report)
+        )
+        return Reconciler(pairs, self.switches(region, report=report, warn=warn), deliveries, gates)
 
     def switches(
         self, region: str | None, *, report: Callable[[str], None], warn: Callable[[str], None]
@@ -259,6 +315,48 @@ class Wiring:
             is_read_ahead=self.reads is not None,
         )
 
+    def gates(
+        self,
+        settings: DistributionSettings,
+        promotion: PromotionSettings,
+        region: str | None,
+        *,
+        report: Callable[[str], None] = lambda _line: None,
+    ) -> GateService | None:
+        """Return the service that evaluates gates; None if the definition has no gate."""
+        from ios_mdm.app.gate import GateService
+
+        if promotion.minimum_coverage is None or settings.ledger is None:
+            return None
+        return GateService(
+            self.ledger(settings.ledger, region),
+            self.store(region),
+            self.clock(),
+            rules=settings.ledger_rules,
+            ignored_silent_days=promotion.ignore_silent_days,
+            report=report,
+        )
+
+    def switch_mover(
+        self, server: ServerSettings, aws: AwsSettings, *, report: Callable[[str], None], warn: Callable[[str], None]
+    ) -> SwitchMover | None:
+        """Return the mover of a server's armed switch; None if the definition has no gate."""
+        from ios_mdm.app.switch_mover import SwitchMover
+
+        settings = server.distribution
+        gates = None if settings is None else self.gates(settings, server.promotion, aws.region, report=report)
+        if settings is None or gates is None:
+            return None
+        return SwitchMover(
+            server,
+            aws,
+            store=self.store(aws.region),
+            clock=self.clock(),
+            gates=gates,
+            switches=self.switches(aws.region, report=report, warn=warn),
+            devices=lambda: None if settings.is_for_all else self.devices(settings, aws.region),
+        )
+
     def deliveries(
         self,
         settings: DistributionSettings,
@@ -266,14 +364,20 @@ class Wiring:
         *,
         report: Callable[[str], None],
         warn: Callable[[str], None],
-    ) -> DeliveryService:
-        """Return the service that sends profiles. It contacts the MDM server only to send."""
+    ) -> DeliveryService | FileDeliveryService:
+        """Return the service that sends profiles, or writes them to files. It contacts the MDM server only to send."""
+        from ios_mdm.app.delivery.files import FileDeliveryService
         from ios_mdm.app.delivery.service import DeliveryService
 
+        files = settings.channel.files
+        if files is not None:
+            return FileDeliveryService(
+                partial(self.directory, files, region), files, self.store(region), self.clock(), report=report
+            )
         return DeliveryService(
             partial(self.channel, settings, region),
             self.store(region),
-            None if settings.ledger is None else self.ledger(settings.ledger),
+            None if settings.ledger is None else self.ledger(settings.ledger, region),
             self.clock(),
             report=report,
             warn=warn,
@@ -297,13 +401,13 @@ class Wiring:
 
         return RequestedCommands(
             self.store(region),
-            self.ledger(settings.ledger or ""),
+            self.ledger(settings.ledger or "", region),
             partial(self.channel, settings, region),
             self.clock(),
             report=report,
         )
 
-    def devices(self, settings: DistributionSettings) -> tuple[str, ...]:
+    def devices(self, settings: DistributionSettings, region: str | None) -> tuple[str, ...]:
         """Return the enrollment ids of the devices of a definition, sorted.
 
         Raises:
@@ -311,14 +415,14 @@ class Wiring:
         """
         from ios_mdm.app.devices import read_devices
 
-        ledger = None if settings.ledger is None else self.ledger(settings.ledger)
+        ledger = None if settings.ledger is None else self.ledger(settings.ledger, region)
         return read_devices(settings, ledger, base=self.base)
 
-    def known_devices(self, settings: DistributionSettings) -> int | None:
+    def known_devices(self, settings: DistributionSettings, region: str | None) -> int | None:
         """Return the number of devices for a message, or None if it is unknown."""
         from ios_mdm.app.devices import known_devices
 
-        return known_devices(settings, self.ledger, base=self.base)
+        return known_devices(settings, partial(self.ledger, region=region), base=self.base)
 
     def bundles(self, region: str | None) -> BundleReader:
         """Return the reader of custom certificates in files and in secrets of AWS."""
@@ -377,8 +481,15 @@ class Wiring:
             given=self.given_resources(region),
             probe=self.probe(),
             clock=self.clock(),
-            ledger=self.ledger,
+            ledger=partial(self.ledger, region=region),
         )
+
+    def watch_sources(self, region: str | None) -> WatchSources:
+        """Return the sources of watched certificates."""
+        from ios_mdm.adapters.watched_servers import HttpWatchedServers
+        from ios_mdm.app.status.watched import WatchSources
+
+        return WatchSources(servers=HttpWatchedServers(), secrets=self.values(region), clock=self.clock())
 
     def consumer(
         self, secret: str, directory: Path, command: Sequence[str], region: str | None, *, combined: bool = False
@@ -439,7 +550,7 @@ class Wiring:
         return Newcomers(
             ledger,
             self.clock(),
-            url=settings.channel.nanomdm.url,
+            url=settings.channel.chosen.destination,
             channel=partial(self.channel, settings, region),
             servers_with_proof=servers_with_proof,
             wait=wait,

@@ -243,14 +243,14 @@ def test_servers_can_share_an_mdm_server(tmp_path: Path) -> None:
         server("hamburg", "https://mdm.example.com/"),
         server("munich", None),
     )
-    assert MdmServer.read(file, None).distribution.channel.nanomdm.url == "https://mdm.example.com"
+    assert MdmServer.read(file, None).distribution.channel.chosen.destination == "https://mdm.example.com"
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         (None, "has several MDM servers (https://a.example.com, https://b.example.com): add --server"),
-        ("munich", "has no distribution, so no profile is sent: remove --definition"),
+        ("munich", "has no distribution through an MDM server, so no profile is sent: remove --definition"),
         ("bonn", "has no server 'bonn'"),
     ],
 )

@@ -70,3 +70,26 @@ def test_a_repetition_that_fails_is_a_warning_and_is_planned_again(run: Run, cap
     run.queue.calls_left = None
     assert run.up() == "changed"
     assert run.up() == "unchanged"
+
+
+def test_ids_that_cannot_be_right_are_reported_in_the_preview(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    """One message for each kind. An unknown line of a file is not shown, because it might be a password."""  # R39 R45
+    ledger = SqliteLedger(run.folder / "ledger.sqlite")
+    record_device(ledger, "a", enrolled=True, at=START)
+    run.list_devices("A", "b", "hunter", "Hunter")
+    run.check()
+    shown = capfd.readouterr().err
+    assert "1 device is enrolled with the same id in another case: A (enrolled as a)" in shown
+    assert "1 device is listed twice, in different case. Keep the spelling" in shown
+    assert "1 device is unknown to the MDM server, or not seen since the collector runs. Check" in shown
+    assert "hunter" not in shown.lower()
+
+
+def test_the_devices_of_a_ledger_have_no_message_about_their_ids(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    """The MDM server reported them."""  # R45
+    ledger = SqliteLedger(run.folder / "ledger.sqlite")
+    for device in ("a", "A"):
+        record_device(ledger, device, enrolled=True, at=START)
+    run.devices = {"ledger": True}
+    run.check()
+    assert "another case" not in capfd.readouterr().err

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ios_mdm.app.pair.values import KnownPair, PairResult
+    from ios_mdm.core.connection.handshake import Handshake
     from ios_mdm.core.pair.definition import PairDefinition
 
 ENDPOINT = "10.0.0.5:443"
@@ -27,15 +28,23 @@ class Endpoint:
 
     Args:
         sha256: fingerprint of the certificate; None if the endpoint cannot be reached.
+        handshake: properties of the handshake; None if they are unknown.
+        calls: number of calls.
     """
 
     sha256: str | None = None
+    handshake: Handshake | None = None
+    calls: int = 0
 
     def served_certificates(self, host: str, endpoints: Sequence[str]) -> tuple[ServedCertificate, ...]:
         """Return the certificate that the endpoint presents."""
         assert host
+        self.calls += 1
         problem = "" if self.sha256 else "timed out"
-        return tuple(ServedCertificate(endpoint=one, sha256=self.sha256, problem=problem) for one in endpoints)
+        return tuple(
+            ServedCertificate(endpoint=one, sha256=self.sha256, problem=problem, handshake=self.handshake)
+            for one in endpoints
+        )
 
 
 @dataclass(slots=True)

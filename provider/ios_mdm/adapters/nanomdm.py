@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from ios_mdm.adapters.nanomdm_client import Client, json_object, tls_context
+from ios_mdm.adapters.http_client import trusting_context
+from ios_mdm.adapters.nanomdm_client import Client, json_object
 from ios_mdm.core.enrollment import checked_enrollment_ids, without_ids
 from ios_mdm.core.text import one_line
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
@@ -60,7 +61,7 @@ class NanoMdm:
         _check_url(self.url)
         if not self.api_key.strip():
             raise DefinitionError("the API key of the MDM server is empty: check the secret named by apiKeySecret")
-        tls = None if self.ca_file is None else tls_context(self.ca_file, self.url)
+        tls = None if self.ca_file is None else trusting_context(self.ca_file, self.url)
         self._client = Client(self.url, self.api_key, tls)
 
     def close(self) -> None:

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
-import socket
-import ssl
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from ios_mdm.adapters.http_client import failure_text
 from ios_mdm.address import is_loopback
-from ios_mdm.errors import DefinitionError, DeliveryError
-from ios_mdm.files import MIB, file_content
+from ios_mdm.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    import ssl
+    from collections.abc import Callable, Mapping
 
     import httpx
 
-__all__ = ["Client", "json_object", "tls_context"]
+__all__ = ["Client", "json_object"]
 
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 120.0
 """Seconds. A request for a thousand devices takes 2 s on the slowest storage, and longer with APNs pushes."""
 ATTEMPTS: Final = 3
-MAX_CA_FILE: Final = MIB
-"""Bytes. The root certificates of an operating system take a quarter of this limit."""
-
-_CERTIFICATE: Final = re.compile(
-    rb"-----BEGIN (?P<kind>(?:X509 |TRUSTED )?CERTIFICATE)-----.*?-----END (?P=kind)-----", re.DOTALL
-)
 
 
 class Client:
@@ -79,7 +69,12 @@ class Client:
             target = base.raw_path + f"{ids}{query}".encode("ascii")
             return retrying(self._client().put, base, content=content, extensions={"target": target})
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            problem = _explanation(error, hidden(str(error)))
+            problem = failure_text(
+                error,
+                hidden(str(error)),
+                url_key="the channel's url",
+                timeouts=httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT),
+            )
             # `from None`, because the exception of httpx contains the request with the key
             raise DeliveryError(f"the MDM server at {self._url} {problem}") from None
 
@@ -106,30 +101,6 @@ class Client:
             return self._http
 
 
-def tls_context(ca_file: str, url: str) -> ssl.SSLContext:
-    """Return a TLS context that trusts only the root certificates in a file.
-
-    Args:
-        ca_file: path of a PEM file.
-        url: URL of the MDM server, for messages.
-
-    Raises:
-        DefinitionError: The file cannot be read, or contains no certificate.
-    """
-    content = file_content(Path(ca_file), limit=MAX_CA_FILE, named=f"caFile {ca_file}")
-    # Files of roots have comments in any encoding, and `cadata` takes ASCII only. Without any data, it would trust
-    # the usual roots.
-    certificates = b"\n".join(found[0] for found in _CERTIFICATE.finditer(content))
-    # The errors of Python are not quoted, because some contain a part of the file (R39).
-    with contextlib.suppress(ssl.SSLError, ValueError):
-        if certificates:
-            return ssl.create_default_context(cadata=certificates.decode("ascii"))
-    raise DefinitionError(
-        f"caFile {ca_file} cannot be used: it contains no readable PEM certificate. Name a PEM file with the "
-        f"root certificate that verifies {url}"
-    )
-
-
 def json_object(text: str) -> Mapping[str, object]:
     """Return the JSON object in a text; empty if the text is something else."""
     try:
@@ -142,36 +113,3 @@ def json_object(text: str) -> Mapping[str, object]:
 def _is_passing_failure(response: httpx.Response) -> bool:
     """Return whether the answer is a 5xx of a proxy whose server is restarting: answers of NanoMDM are JSON."""
     return response.is_server_error and not json_object(response.text)
-
-
-def _explanation(error: Exception, shown: str) -> str:
-    """Return the cause of *error*, which httpx wraps several times; *shown* is its text without ids and key."""
-    import httpx
-
-    for cause in _causes(error):
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return (
-                    f"presents a TLS certificate that is not trusted ({cause.verify_message}): set caFile to a PEM "
-                    "file with its root certificate"
-                )
-            case ssl.SSLError():
-                return f"does not speak TLS ({cause.reason or 'handshake failed'}): check the channel's url"
-            case socket.gaierror():
-                return "cannot be found: its host name does not resolve"
-            case ConnectionRefusedError():
-                return "is down: connection refused"
-    match error:
-        case httpx.ConnectTimeout():
-            text = f"cannot be reached: no connection within {CONNECT_TIMEOUT:.0f} s"
-        case httpx.TimeoutException():
-            text = f"does not answer within {READ_TIMEOUT:.0f} s"
-        case _:
-            text = f"does not complete the request: {shown or type(error).__name__}"
-    return text
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

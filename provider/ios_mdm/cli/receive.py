@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ import click
 from ios_mdm import wiring
 from ios_mdm.address import is_loopback
 from ios_mdm.app.collector.background import Background
+from ios_mdm.app.collector.periodic import Periodic
 from ios_mdm.cli.limited_log import LimitedHandler
 from ios_mdm.cli.mdm_server import MdmServer
 from ios_mdm.cli.output import echo
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from ios_mdm.wiring import Wiring
 
 __all__ = ["Options", "run"]
+
+GATE_INTERVAL = 600.0
+"""Seconds between two evaluations of the gates."""
 
 MAX_PORT = 65535
 MAX_KEY_FILE = 4 * KIB
@@ -109,6 +114,9 @@ def _receive(options: Options) -> None:
             echo("events are recorded only: without --definition, `up` sends the profile to new devices", err=True)
         else:
             _prepare(newcomers)
+        if mdm_server is not None and mdm_server.has_gate:
+            moves = Periodic(partial(mdm_server.move_switches, wired), partial(stop.wait, GATE_INTERVAL))
+            stack.enter_context(moves)
         echo(f"listening on http://{server.address}/")
         signals.get()
         stop.set()
@@ -123,7 +131,8 @@ def _ledger(options: Options, wired: Wiring, mdm_server: MdmServer | None) -> Le
     if options.server is not None and mdm_server is None:
         raise DefinitionError("--server names a server of a definition: add --definition")
     if options.ledger is not None:
-        return wired.ledger(options.ledger)
+        region = None if mdm_server is None else mdm_server.definition.settings.aws.region
+        return wired.ledger(options.ledger, region)
     if mdm_server is None:
         raise DefinitionError("no ledger is named: add --ledger sqlite:///path, or --definition FILE")
     return mdm_server.ledger(wired)

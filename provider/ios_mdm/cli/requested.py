@@ -81,7 +81,7 @@ def _works(file: Path | None, name: str | None) -> Sequence[_Work]:
             name=server.name,
             secret=aws.secret_name(server.name),
             settings=settings,
-            enrollment_ids=here.devices(settings),
+            enrollment_ids=here.devices(settings, aws.region),
             stack=definition.stack,
         )
         report = partial(_report, server.name)
@@ -90,7 +90,8 @@ def _works(file: Path | None, name: str | None) -> Sequence[_Work]:
         which = "no server" if name is None else f"not the server {name}"
         raise DefinitionError(
             f"{definition.path.name}: {which} has distribution.ledger, which records the published profile: add "
-            "`ledger: sqlite:///path`, and run `pulumi up`"
+            "`ledger: sqlite:///path`, and run `pulumi up`. With the channel directory, another tool sends the "
+            "profile, and this program sends no commands"
         )
     return works
 

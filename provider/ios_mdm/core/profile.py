@@ -23,7 +23,14 @@ from ios_mdm.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["certificate_digests", "install_profile_command", "profile_digest", "trust_anchors", "trust_profile"]
+__all__ = [
+    "certificate_digests",
+    "install_profile_command",
+    "profile_digest",
+    "profile_identifier_of",
+    "trust_anchors",
+    "trust_profile",
+]
 
 # Frozen, because another namespace replaces the payloads on every device.
 _NAMESPACE = UUID("8b9f0c5e-52ad-4c0b-9d3b-3d3a2f0f6a11")
@@ -96,6 +103,11 @@ def install_profile_command(profile: bytes, command_uuid: str) -> bytes:
 def profile_digest(profile: bytes) -> str:
     """Return the SHA-256 of a profile, 64 hex digits."""
     return hashlib.sha256(profile).hexdigest()
+
+
+def profile_identifier_of(profile: bytes) -> str:
+    """Return the PayloadIdentifier of a profile of :func:`trust_profile`."""
+    return str(plistlib.loads(profile)["PayloadIdentifier"])
 
 
 def certificate_digests(profile: bytes) -> frozenset[bytes]:

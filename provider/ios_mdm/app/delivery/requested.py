@@ -195,7 +195,7 @@ class RequestedCommands:
         advice = "run `pulumi up`, which publishes the profile of the definition"
         if publication is None:
             raise DeliveryError(f"the ledger has no published profile of server {server.name}: {advice}")
-        url = server.settings.channel.nanomdm.url
+        url = server.settings.channel.chosen.destination
         if publication.channel != url:
             raise DeliveryError(
                 f"the published profile of server {server.name} is for the MDM server {publication.channel or 'none'}, "

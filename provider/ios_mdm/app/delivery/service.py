@@ -28,13 +28,14 @@ from ios_mdm.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from ios_mdm.app.delivery.content import ProfileContent
     from ios_mdm.core.pair.secret import SecretDescription
     from ios_mdm.ports import Clock, Ledger, MdmChannel, SecretStore
 
-__all__ = ["DeliveryRequest", "DeliveryService"]
+__all__ = ["DeliveryRequest", "DeliveryService", "mark_offered"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,7 @@ class DeliveryService:
             check_owner(request.secret, request.secret_arn, request.resource_id, self._store.describe(request.secret))
             self._report("the profile is not sent, because there is no device")
             return delivery
-        found = self._mark_offered(request)
+        found = mark_offered(self._store, request, self._clock.now())
         devices = devices_digest(request.enrollment_ids)
         is_known = self._ledger is None and request.is_channel_same and is_sent_to(found.tags, devices)
         if is_known and is_profile_sent(found.tags, _recorded_digest(request, delivery)):
@@ -183,39 +184,6 @@ class DeliveryService:
                 self._store.tag(request.secret, {SENT_TAG: without_profile})
             distributor.distribute(delivery)
 
-    def _mark_offered(self, request: DeliveryRequest) -> SecretDescription:
-        """Label each certificate of the profile as offered, and record the identifier of the profile.
-
-        The profile is refused if it lacks a certificate that another run has concurrently offered or put into a slot.
-
-        Returns:
-            The description of the secret before these changes.
-        """
-        found = self._store.describe(request.secret)
-        check_owner(request.secret, request.secret_arn, request.resource_id, found)
-        assert found is not None  # noqa: S101 - checked
-        observed, now = observed_pair(request.secret, found), self._clock.now()
-        trusted = request.content.trusted or ()
-        missing = uncovered_versions(observed, trusted, now)
-        if missing:
-            names = ", ".join(f"certificate {version.ordinal}" for version in missing)
-            raise StoreError(
-                f"secret {request.secret}: the pair was changed concurrently, so the profile for "
-                f"{request.content.server} does not cover {names}, which devices must trust. Nothing was sent: run "
-                "again"
-            )
-        for version in unoffered_versions(observed, trusted, now):
-            label = trusted_label(version.ordinal or 0)
-            holder = observed.holder(label)
-            current = None if holder is None else holder.version_id
-            self._store.move_label(request.secret, label, to=version.version_id, current=current)
-        identifiers = {request.content.identifier, *([request.former_identifier] if request.former_identifier else [])}
-        records = {profile_tag(identifier): identifier for identifier in identifiers}
-        lost = {key: value for key, value in records.items() if found.tags.get(key) != value}
-        if lost:
-            self._store.tag(request.secret, lost)
-        return found
-
     def _record_sent(self, request: DeliveryRequest, delivery: Delivery, found: SecretDescription) -> None:
         """Record the sent certificates and the devices in the pair's secret.
 
@@ -229,6 +197,50 @@ class DeliveryService:
         )
         if found.tags.get(SENT_TAG) != value:
             self._store.tag(request.secret, {SENT_TAG: value})
+
+
+def mark_offered(store: SecretStore, request: DeliveryRequest, now: datetime) -> SecretDescription:
+    """Label each certificate of the profile as offered, and record the identifier of the profile.
+
+    The profile is refused if it lacks a certificate that another run has concurrently offered or put into a slot.
+
+    Args:
+        store: stores the pairs.
+        request: the profile.
+        now: current time, aware UTC.
+
+    Returns:
+        The description of the secret before these changes.
+
+    Raises:
+        IdentityError: The pair's secret does not exist, or has another ARN.
+        TakenOverError: Another resource has taken over the pair.
+        StoreError: The pair was changed concurrently: the profile lacks a certificate that devices must trust.
+    """
+    found = store.describe(request.secret)
+    check_owner(request.secret, request.secret_arn, request.resource_id, found)
+    assert found is not None  # noqa: S101 - checked
+    observed = observed_pair(request.secret, found)
+    trusted = request.content.trusted or ()
+    missing = uncovered_versions(observed, trusted, now)
+    if missing:
+        names = ", ".join(f"certificate {version.ordinal}" for version in missing)
+        raise StoreError(
+            f"secret {request.secret}: the pair was changed concurrently, so the profile for "
+            f"{request.content.server} does not cover {names}, which devices must trust. Nothing was sent: run "
+            "again"
+        )
+    for version in unoffered_versions(observed, trusted, now):
+        label = trusted_label(version.ordinal or 0)
+        holder = observed.holder(label)
+        current = None if holder is None else holder.version_id
+        store.move_label(request.secret, label, to=version.version_id, current=current)
+    identifiers = {request.content.identifier, *([request.former_identifier] if request.former_identifier else [])}
+    records = {profile_tag(identifier): identifier for identifier in identifiers}
+    lost = {key: value for key, value in records.items() if found.tags.get(key) != value}
+    if lost:
+        store.tag(request.secret, lost)
+    return found
 
 
 def _recorded_digest(request: DeliveryRequest, delivery: Delivery) -> str:

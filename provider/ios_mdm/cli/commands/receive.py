@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["receive"]
 
 
-@click.command(short_help="Record in a ledger which devices have the profile.")
-@click.option("--ledger", metavar="URL", help="URL of the ledger: sqlite:///path. Default: that of the definition.")
+@click.command(short_help="Record the answers of devices in a ledger.")
+@click.option(
+    "--ledger",
+    metavar="URL",
+    help="URL of the ledger: sqlite:///path or dynamodb://table. Default: that of the definition.",
+)
 @click.option(
     "--definition",
     type=FILE,
@@ -56,7 +60,7 @@ def receive(
     port_file: Path | None,
     allow_host: tuple[str, ...],
 ) -> None:
-    """Receive NanoMDM's webhook events and record in a ledger which devices have the profile.
+    """Receive NanoMDM's webhook events and record the enrollments and answers of devices in a ledger.
 
     With a definition, a device that enrolls is sent the profile that `up` sent last. Without one, the next `up` sends
     it. Runs until SIGTERM or SIGINT. Set NanoMDM's -webhook-url to the URL that this command prints.
