@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -31,7 +31,7 @@ from tests.support.long import examples
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from ios_mdm.core.ledger.values import Publication
+    from ios_mdm.core.ledger.values import EnqueuedCommand, Publication
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 URL = "https://mdm.example.com/nanomdm"
@@ -386,10 +386,10 @@ def test_a_command_that_is_not_recorded_is_repeated(fleet: Fleet, caplog: pytest
     errors = [DeliveryError("the ledger cannot be used: it is locked")]
 
     class _Locked(SqliteLedger):
-        def record_enqueued(self, command_uuid: str, **options: Any) -> None:
+        def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
             if errors:
                 raise errors.pop()
-            super().record_enqueued(command_uuid, **options)
+            super().record_commands(commands, publication=publication)
 
     fleet.newcomers._ledger = _Locked(fleet.ledger.path)
     fleet.enroll()
