@@ -4,7 +4,7 @@ VENV := .venv/bin/python
 UV := .venv-lock/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx verifiers test test-long test-all coverage smoke-aws smoke-aws-clean bench fuzz lint format lock clean
+.PHONY: help bootstrap demo demo-down demo-clean rehearse nginx promtool verifiers chromium test test-long test-all coverage smoke-aws smoke-aws-clean bench fuzz lint format lock clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -34,10 +34,16 @@ rehearse: bootstrap nginx ## run two cycles of a pair with the real engine, MDM 
 nginx:
 	@$(PYTHON) tools/bootstrap.py --only nginx
 
+promtool:
+	@$(PYTHON) tools/bootstrap.py --only promtool
+
 verifiers:
 	@$(PYTHON) tools/bootstrap.py --only verifiers
 
-test: bootstrap nginx verifiers lint ## check the code and run all tests
+chromium:
+	@$(PYTHON) tools/bootstrap.py --only chromium
+
+test: bootstrap nginx promtool verifiers chromium lint ## check the code and run all tests
 	@echo "== pytest"
 	@$(VENV) -m pytest -n auto --dist worksteal
 
@@ -50,7 +56,7 @@ test-all: ## run `make test` with each Python from 3.11 on that is on PATH
 # Tests that run the code in their own process: no tests with the engine, and no models of such runs.
 COVERED := core app adapters settings cli resources components test_address.py test_configuration.py test_files.py test_parallel.py
 
-coverage: bootstrap nginx verifiers ## measure the coverage of the in-process tests, with the minimum in pyproject.toml
+coverage: bootstrap nginx verifiers chromium ## measure the coverage of the in-process tests, with the minimum in pyproject.toml
 	@$(VENV) -m pytest -n auto --cov --cov-report=term $(addprefix tests/,$(COVERED))
 
 smoke-aws: ## run the checks that need a real AWS account, on the account in IOS_MDM_SMOKE_ACCOUNT
@@ -66,6 +72,7 @@ bench: bootstrap ## measure runs without pending changes, `validate`, issuing, a
 	@$(VENV) -m benchmarks.validate
 	@$(VENV) -m benchmarks.issuing
 	@$(VENV) -m benchmarks.collector
+	@$(VENV) -m benchmarks.fleet
 
 fuzz: bootstrap ## test the bundle reader with mutated files for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(VENV) -m pytest -q tests/core/bundle/fuzz

@@ -40,11 +40,13 @@ class Load:
         statuses: Number of answers per HTTP status. Status 0 is a broken connection.
         acknowledged: Devices with status 200.
         seconds: Duration of each request.
+        key: HMAC key of the collector.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
     acknowledged: set[str] = field(default_factory=set)
     seconds: list[float] = field(default_factory=list)
+    key: bytes = KEY
 
     async def send(self, port: int, device: str) -> None:
         """Post one signed acknowledgment on a new connection, as NanoMDM does."""
@@ -52,9 +54,9 @@ class Load:
         status = 0
         with contextlib.suppress(OSError, ValueError, IndexError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(_request(device))
-            status = int((await reader.read()).split()[1])
-            writer.close()
+            with contextlib.closing(writer):
+                writer.write(_request(device, self.key))
+                status = int((await reader.read()).split()[1])
         self.seconds.append(time.perf_counter() - began)
         self.statuses[status] += 1
         if status == 200:  # noqa: PLR2004 - HTTP's OK
@@ -152,7 +154,7 @@ def _collector(folder: Path) -> Iterator[tuple[int, Path]]:
             process.terminate()
 
 
-def _request(device: str) -> bytes:
+def _request(device: str, key: bytes) -> bytes:
     details = {"status": "Acknowledged", "command_uuid": "c1", "udid": device, "raw_payload": RAW_PAYLOAD}
     posted = {
         "topic": "mdm.Connect",
@@ -165,7 +167,7 @@ def _request(device: str) -> bytes:
         "POST / HTTP/1.1",
         "Host: 127.0.0.1",
         "Content-Type: application/json; charset=utf-8",
-        f"X-Hmac-Signature: {signature(body, KEY)}",
+        f"X-Hmac-Signature: {signature(body, key)}",
         f"Content-Length: {len(body)}",
     ]
     return "\r\n".join([*head, "", ""]).encode() + body

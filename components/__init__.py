@@ -12,13 +12,9 @@ from ios_mdm.settings.certificates import (
     MainSettings,
     ReserveSettings,
 )
-from ios_mdm.settings.distribution import (
-    ChannelSettings,
-    DevicesSettings,
-    DistributionSettings,
-    NanoMdmSettings,
-    ProfileSettings,
-)
+from ios_mdm.settings.channels.directory import DirectorySettings
+from ios_mdm.settings.channels.nanomdm import NanoMdmSettings
+from ios_mdm.settings.distribution import ChannelSettings, DevicesSettings, DistributionSettings, ProfileSettings
 
 from .ios_mdm_server import IosMdmServer
 from .outputs import CertificateOutput, ProfileOutputs, PromotionOutputs
@@ -32,6 +28,7 @@ __all__ = [
     "ChannelSettings",
     "DefinitionError",
     "DevicesSettings",
+    "DirectorySettings",
     "DistributionSettings",
     "InstallMainSettings",
     "InstallReserveSettings",

@@ -52,6 +52,7 @@ def load_settings(config: pulumi.Config, base: Path | None = None) -> StackSetti
         "aws": config.get_object("aws"),
         "servers": config.get_object("servers"),
         "serversDirectory": config.get("serversDirectory"),
+        "watch": config.get_object("watch"),
     }
     size = configuration_size({f"{config.name}:{key}": value for key, value in raw.items() if value is not None})
     if size >= WARNING_SIZE:

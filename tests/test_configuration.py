@@ -50,6 +50,21 @@ def test_the_files_of_the_folder_are_the_servers(folder: Path) -> None:
     assert names(folder, "./servers/") == names(folder)
 
 
+@pytest.mark.parametrize("form", [{"serversDirectory": "servers"}, {"servers": [{"name": "a", "address": "a.test"}]}])
+def test_watched_certificates_belong_to_both_forms_of_a_stack(folder: Path, form: dict[str, Any]) -> None:
+    """A stack with a folder of servers has the same key, and the same check of references."""  # R39
+
+    def read(*watch: dict[str, Any]) -> list[str]:
+        found = read_configuration({**form, "watch": list(watch)}, project="ios-mdm", base=folder.parent)
+        return [one.name for one in found.watch]
+
+    assert read() == []
+    assert read({"name": "pem", "file": "a.pem"}) == ["pem"]
+    api = {"url": "https://mdm.example.com", "apiKeySecret": "ios-mdm/a"}
+    with pytest.raises(DefinitionError, match="apiKeySecret names a secret under ios-mdm/"):
+        read({"name": "push", "nanomdm": api, "topic": "com.apple.mgmt.x"})
+
+
 def test_a_link_within_the_project_is_followed(folder: Path) -> None:
     """Kubernetes mounts the files of a ConfigMap as such links."""
     data = folder / "..2040"

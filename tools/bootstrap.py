@@ -1,7 +1,7 @@
-"""Installs a checkout's tools: ``python3 tools/bootstrap.py [--only venv|emulator|engine|tools|nginx|verifiers]…``.
+"""Installs a checkout's tools: ``python3 tools/bootstrap.py [--only STEP]…``.
 
-It needs only Python, git and make. It writes into ``.venv`` of the checkout and into the cache directory
-(``tools/toolchain.py``). A second run finds all results there and exits at once.
+The steps are in ``STEPS`` and ``OPTIONAL_STEPS``. It needs only Python, git and make. It writes into ``.venv`` of the
+checkout and into the cache directory (``tools/toolchain.py``). A second run finds all results there and exits at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tools import builds
+from tools.browser import ensure_chromium
 from tools.nginx_package import ensure_nginx
+from tools.promtool_package import find_promtool
 from tools.steps import BootstrapError, digest, duration, exclusive, pip_environment, run, say
 from tools.toolchain import MANIFEST, ROOT, VENV, cache_dir
 from tools.verifiers import ensure_verifiers
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 STEPS = ("venv", "emulator", "engine", "tools")
 """Steps that all commands need."""
-OPTIONAL_STEPS = ("nginx", "verifiers")
+OPTIONAL_STEPS = ("nginx", "promtool", "verifiers", "chromium")
 """Steps that only some commands need. These commands name them."""
 
 
@@ -187,8 +189,12 @@ def ensure(steps: tuple[str, ...]) -> dict[str, Path]:
             found |= builds.ensure_tools(module)
     if "nginx" in steps:
         found["nginx"] = ensure_nginx()
+    if "promtool" in steps and (promtool := find_promtool()) is not None:
+        found["promtool"] = promtool
     if "verifiers" in steps:
         found |= ensure_verifiers()
+    if "chromium" in steps:
+        found |= ensure_chromium()
     return found
 
 

@@ -94,8 +94,13 @@ class Toolchain:
         return Path(found)
 
     @staticmethod
+    def chromium(manifest: Path = MANIFEST) -> Path | None:
+        """Return the path of Chromium, or None if the manifest has none."""
+        return Toolchain.verifier("chromium", manifest)
+
+    @staticmethod
     def verifier(command: str, manifest: Path = MANIFEST) -> Path | None:
-        """Return the path of a command of GnuTLS or NSS, or None if the manifest has none."""
+        """Return the path of an optional command, such as certtool or promtool, or None if the manifest has none."""
         try:
             found = json.loads(manifest.read_text(encoding="utf-8")).get(command, "")
         except FileNotFoundError:

@@ -13,7 +13,18 @@ from ios_mdm.cli.output import escape_unencodable_characters
 
 __all__ = ["app"]
 
-_COMMANDS = ("status", "forecast", "profile", "receive", "consume", "validate", "ledger")
+_COMMANDS = (
+    "status",
+    "devices",
+    "verify",
+    "resend",
+    "forecast",
+    "profile",
+    "receive",
+    "consume",
+    "validate",
+    "ledger",
+)
 
 
 class _Commands(click.Group):

@@ -18,7 +18,7 @@ __all__ = ["KEYS", "read_configuration"]
 
 MAX_SERVER_FILE = 1 << 20
 """Size limit of the file of a server, in bytes."""
-KEYS = ("aws", "servers", "serversDirectory")
+KEYS = ("aws", "servers", "serversDirectory", "watch")
 """The keys of the configuration of a stack, without their namespace."""
 
 
@@ -34,7 +34,8 @@ def read_configuration(raw: Mapping[str, object], *, project: str, base: Path) -
         DefinitionError: The configuration or a file is invalid; one line for each problem in any of them.
     """
     servers, folder = raw.get("servers"), raw.get("serversDirectory")
-    aws = {"aws": raw["aws"]} if raw.get("aws") is not None else {}
+    # The keys of both forms of a configuration.
+    common = {key: raw[key] for key in ("aws", "watch") if raw.get(key) is not None}
     unknown = {key: value for key, value in raw.items() if key not in KEYS}
     if folder in (None, ""):
         if servers in (None, []) and not unknown:
@@ -43,7 +44,7 @@ def read_configuration(raw: Mapping[str, object], *, project: str, base: Path) -
                 f"copy), or name a folder with one file for each server in {project}:serversDirectory"
             )
         given = {} if servers is None else {"servers": servers}
-        return parse_stack({**aws, **given, **unknown}, project=project)
+        return parse_stack({**common, **given, **unknown}, project=project)
     if servers not in (None, []):
         raise DefinitionError(
             f"{project}:servers and {project}:serversDirectory are both set: keep one of them (docs/scale.md)"
@@ -51,7 +52,7 @@ def read_configuration(raw: Mapping[str, object], *, project: str, base: Path) -
     problems: list[str] = []
     found: Sequence[ServerSettings] = ()
     try:
-        settings = parse_folder_stack({**aws, "serversDirectory": folder, **unknown}, project=project)
+        settings = parse_folder_stack({**common, "serversDirectory": folder, **unknown}, project=project)
     except DefinitionError as error:
         problems.append(str(error))
     if isinstance(folder, str):
@@ -61,7 +62,7 @@ def read_configuration(raw: Mapping[str, object], *, project: str, base: Path) -
             problems.append(str(error))
     if problems:
         raise DefinitionError("\n".join(problems))
-    return StackSettings(aws=settings.aws, servers=list(found))
+    return StackSettings(aws=settings.aws, servers=list(found), watch=settings.watch)
 
 
 def _servers(name: str, key: str, base: Path) -> Sequence[ServerSettings]:

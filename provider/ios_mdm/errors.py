@@ -14,6 +14,7 @@ __all__ = [
     "OwnershipError",
     "StoreError",
     "TakenOverError",
+    "WatchError",
 ]
 
 
@@ -55,6 +56,10 @@ class DeliveryError(IosMdmError):
 
 class BatchTooLargeError(DeliveryError):
     """The MDM server or its proxy does not accept a request for so many devices. Nothing was queued."""
+
+
+class WatchError(IosMdmError):
+    """The source of a watched certificate did not return a certificate that can be read."""
 
 
 class InterpreterError(IosMdmError):

@@ -11,19 +11,28 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ios_mdm.core.http import Request, Response
-    from ios_mdm.core.ledger.values import DeviceEvent, DeviceRecord, DeviceState, Publication, StatePolicy
+    from ios_mdm.core.ledger.values import (
+        DeviceEvent,
+        DeviceRecord,
+        DeviceState,
+        EnqueuedCommand,
+        Publication,
+        StatePolicy,
+    )
     from ios_mdm.core.pair.definition import Slot
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import Home
     from ios_mdm.core.pair.observed import ServedCertificate
     from ios_mdm.core.pair.schedule import Schedule
     from ios_mdm.core.pair.secret import SecretDescription
+    from ios_mdm.core.watch import WatchedCertificate
     from ios_mdm.core.x509.values import Credential
 
 __all__ = [
     "Clock",
     "CustomCertificates",
     "DescribedSecrets",
+    "Folder",
     "GivenResources",
     "HttpHandler",
     "LabeledValues",
@@ -31,10 +40,12 @@ __all__ = [
     "MdmChannel",
     "Prerequisites",
     "Probe",
+    "ProfileDirectory",
     "Scheduler",
     "SecretBytes",
     "SecretStore",
     "SecretValues",
+    "WatchedServers",
 ]
 
 
@@ -213,6 +224,42 @@ class MdmChannel(Protocol):
             DefinitionError: An id is not a valid enrollment id.
         """
 
+    def close(self) -> None:
+        """Close the connections to the server."""
+
+
+class Folder(Protocol):
+    """A folder that other tools read. Each method raises a ``DeliveryError`` if the folder cannot be used."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if there is no such file."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Create or replace a file. A reader sees the former content or the new one, never a part of it."""
+
+
+class ProfileDirectory(Protocol):
+    """A channel that gives the profile to another tool, and cannot send it to devices."""
+
+    def publish(self, profile: bytes, *, server: str, host: str) -> tuple[str, ...]:
+        """Write the profile, and the files that help to distribute it. Unchanged files are not written.
+
+        Args:
+            profile: the .mobileconfig.
+            server: name of the server.
+            host: connection address without its port.
+
+        Returns:
+            Notices about files that are written.
+
+        Raises:
+            DeliveryError: A file cannot be written, or was not written by this program. The message has the number of
+                files that are up to date.
+        """
+
+    def is_published(self, profile: bytes, *, server: str, host: str) -> bool:
+        """Return whether :meth:`publish` has nothing to write. Raises its errors."""
+
 
 class Ledger(Protocol):
     """The record of the profiles that were sent to devices, of their answers, and of the certificates that they have.
@@ -266,6 +313,9 @@ class Ledger(Protocol):
                 queued. If the device enrolls again later, the command does not count.
             at: time at which the command was queued, aware UTC.
         """
+
+    def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
+        """Record commands that install a published profile, as ``record_enqueued`` does for each, with few writes."""
 
     def record_asked(self, enrollment_ids: Iterable[str], *, at: datetime) -> None:
         """Record that a CertificateList was queued for devices.
@@ -359,6 +409,23 @@ class Ledger(Protocol):
         Returns:
             Number of these devices.
         """
+
+
+class WatchedServers(Protocol):
+    """The servers that have watched certificates. Every failure is a ``WatchError``, or a ``DefinitionError``."""
+
+    def push_certificate(self, url: str, *, api_key: str, topic: str, ca_file: str | None) -> WatchedCertificate | None:
+        """Return the push certificate that a NanoMDM server has for a topic, or None if it has none.
+
+        Args:
+            url: base URL of the API, without ``/v1``.
+            api_key: API key.
+            topic: APNs topic.
+            ca_file: PEM file with the trusted root certificates; None for those of the system.
+        """
+
+    def ca_certificates(self, url: str, *, ca_file: str | None) -> bytes:
+        """Return the CA certificates of a SCEP server, in DER or PKCS #7."""
 
 
 class HttpHandler(Protocol):

@@ -16,7 +16,7 @@ from ios_mdm.app.own_writes import ConsistentStore, OwnWrites
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
     from typing import Self
 
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from ios_mdm.adapters.secrets_manager import SecretsManager
     from ios_mdm.app.bundles import BundleReader
     from ios_mdm.app.collector.handler import Collector
+    from ios_mdm.app.collector.newcomers import Newcomers
     from ios_mdm.app.consumer import Consumer
-    from ios_mdm.app.delivery import DeliveryService
+    from ios_mdm.app.delivery.files import FileDeliveryService
+    from ios_mdm.app.delivery.requested import RequestedCommands
+    from ios_mdm.app.delivery.service import DeliveryService
+    from ios_mdm.app.gate import GateService
     from ios_mdm.app.offers import Offers
     from ios_mdm.app.pair.preview import ReadOffers
     from ios_mdm.app.pair.reader import PairReader
@@ -36,23 +40,28 @@ if TYPE_CHECKING:
     from ios_mdm.app.reconcile import Reconciler
     from ios_mdm.app.recorded_offers import RecordedOffers
     from ios_mdm.app.status.overview import Sources
+    from ios_mdm.app.status.watched import WatchSources
+    from ios_mdm.app.switch_mover import SwitchMover
     from ios_mdm.app.switching import SwitchService
     from ios_mdm.core.bundle import SealedReader
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.ports import (
         Clock,
         CustomCertificates,
+        Folder,
         GivenResources,
         HttpHandler,
         Ledger,
         MdmChannel,
         Prerequisites,
         Probe,
+        ProfileDirectory,
         Scheduler,
         SecretStore,
         SecretValues,
     )
-    from ios_mdm.settings import DistributionSettings, ServerSettings
+    from ios_mdm.settings import AwsSettings, DistributionSettings, PromotionSettings, ServerSettings
+    from ios_mdm.settings.channels.channel import ChannelTools, FileChannelSettings
 
 __all__ = ["Wiring", "process_wiring"]
 
@@ -152,7 +161,7 @@ class Wiring:
 
         return TlsProbe() if self.reads is None else ReadsProbe(probe=TlsProbe(), reads=self.reads)
 
-    def ledger(self, url: str, region: str | None = None) -> Ledger:
+    def ledger(self, url: str, region: str | None) -> Ledger:
         """Return the ledger at *url*. It is opened later.
 
         Args:
@@ -192,13 +201,30 @@ class Wiring:
             DefinitionError: The secret does not exist, is not for the channel's URL or holds no valid API key, or the
                 settings are invalid.
         """
-        from ios_mdm.adapters.nanomdm import NanoMdm
-        from ios_mdm.app.references import api_key
+        channel = settings.channel.devices
+        if channel is None:
+            raise DefinitionError(f"{settings.channel.chosen.destination} is not an MDM server: it takes no commands")
+        return channel.connect(self._channel_tools(region))
 
-        nanomdm = settings.channel.nanomdm
-        ca_file = None if nanomdm.ca_file is None else str(self.base / nanomdm.ca_file)
-        key = api_key(self.values(region), nanomdm)
-        return NanoMdm(url=nanomdm.url, api_key=key, ca_file=ca_file, push=nanomdm.push)
+    def directory(self, settings: FileChannelSettings, region: str | None) -> ProfileDirectory:
+        """Return the place of the files of a definition, for another tool that distributes the profile."""
+        return settings.connect(self._channel_tools(region))
+
+    def _channel_tools(self, region: str | None) -> ChannelTools:
+        from ios_mdm.app.references import api_key
+        from ios_mdm.settings.channels.channel import ChannelTools
+
+        return ChannelTools(
+            base=self.base,
+            api_key=lambda key: api_key(self.values(region), key),
+            folder=lambda path: self.folder(path, region),
+        )
+
+    def folder(self, path: str, region: str | None) -> Folder:
+        """Return a folder that other tools read: a path relative to the project, or ``s3://bucket/prefix``."""
+        from ios_mdm.adapters.folders import open_folder
+
+        return open_folder(path, base=self.base, aws=self._aws(region))
 
     def check_channel(self, settings: DistributionSettings, region: str | None) -> None:
         """Check the preconditions of :meth:`channel` that can be checked without reading the API key.
@@ -209,7 +235,9 @@ class Wiring:
         """
         from ios_mdm.app.references import check_api_key
 
-        check_api_key(self.values(region), settings.channel.nanomdm)
+        key = settings.channel.chosen.key
+        if key is not None:
+            check_api_key(self.values(region), key)
 
     def sealed_reader(self) -> SealedReader:
         """Return the reader of PFX files and encrypted keys. Its process starts with the first such file."""
@@ -240,6 +268,7 @@ class Wiring:
         warn: Callable[[str], None],
         custom: CustomCertificates | None = None,
         distribution: DistributionSettings | None = None,
+        promotion: PromotionSettings | None = None,
     ) -> Reconciler:
         """Return the reconciler, which changes a server to match its definition.
 
@@ -249,6 +278,7 @@ class Wiring:
             warn: called with each warning.
             custom: custom certificates of the definition; None if there are none.
             distribution: settings of the distribution; None if the profile is not distributed.
+            promotion: settings of the switch, for its gate; None if the gate is not evaluated.
         """
         from ios_mdm.app.pair.service import PairService
         from ios_mdm.app.reconcile import Reconciler
@@ -261,8 +291,13 @@ class Wiring:
             report=report,
             rehearsal=self.is_rehearsal,
         )
-        deliveries = None if distribution is None else self.deliveries(distribution, region, report=report)
-        return Reconciler(pairs, self.switches(region, report=report, warn=warn), deliveries)
+        deliveries = None if distribution is None else self.deliveries(distribution, region, report=report, warn=warn)
+        gates = (
+            None
+            if distribution is None or promotion is None
+            else self.gates(distribution, promotion, region, report=report)
+        )
+        return Reconciler(pairs, self.switches(region, report=report, warn=warn), deliveries, gates)
 
     def switches(
         self, region: str | None, *, report: Callable[[str], None], warn: Callable[[str], None]
@@ -280,16 +315,94 @@ class Wiring:
             is_read_ahead=self.reads is not None,
         )
 
-    def deliveries(
-        self, settings: DistributionSettings, region: str | None, *, report: Callable[[str], None]
-    ) -> DeliveryService:
-        """Return the service that sends profiles. It contacts the MDM server only to send."""
-        from ios_mdm.app.delivery import DeliveryService
+    def gates(
+        self,
+        settings: DistributionSettings,
+        promotion: PromotionSettings,
+        region: str | None,
+        *,
+        report: Callable[[str], None] = lambda _line: None,
+    ) -> GateService | None:
+        """Return the service that evaluates gates; None if the definition has no gate."""
+        from ios_mdm.app.gate import GateService
 
+        if promotion.minimum_coverage is None or settings.ledger is None:
+            return None
+        return GateService(
+            self.ledger(settings.ledger, region),
+            self.store(region),
+            self.clock(),
+            rules=settings.ledger_rules,
+            ignored_silent_days=promotion.ignore_silent_days,
+            report=report,
+        )
+
+    def switch_mover(
+        self, server: ServerSettings, aws: AwsSettings, *, report: Callable[[str], None], warn: Callable[[str], None]
+    ) -> SwitchMover | None:
+        """Return the mover of a server's armed switch; None if the definition has no gate."""
+        from ios_mdm.app.switch_mover import SwitchMover
+
+        settings = server.distribution
+        gates = None if settings is None else self.gates(settings, server.promotion, aws.region, report=report)
+        if settings is None or gates is None:
+            return None
+        return SwitchMover(
+            server,
+            aws,
+            store=self.store(aws.region),
+            clock=self.clock(),
+            gates=gates,
+            switches=self.switches(aws.region, report=report, warn=warn),
+            devices=lambda: None if settings.is_for_all else self.devices(settings, aws.region),
+        )
+
+    def deliveries(
+        self,
+        settings: DistributionSettings,
+        region: str | None,
+        *,
+        report: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> DeliveryService | FileDeliveryService:
+        """Return the service that sends profiles, or writes them to files. It contacts the MDM server only to send."""
+        from ios_mdm.app.delivery.files import FileDeliveryService
+        from ios_mdm.app.delivery.service import DeliveryService
+
+        files = settings.channel.files
+        if files is not None:
+            return FileDeliveryService(
+                partial(self.directory, files, region), files, self.store(region), self.clock(), report=report
+            )
         return DeliveryService(
             partial(self.channel, settings, region),
             self.store(region),
             None if settings.ledger is None else self.ledger(settings.ledger, region),
+            self.clock(),
+            report=report,
+            warn=warn,
+            rules=settings.ledger_rules,
+        )
+
+    def requested_commands(
+        self, settings: DistributionSettings, region: str | None, *, report: Callable[[str], None]
+    ) -> RequestedCommands:
+        """Return the service that sends the commands that a user requests.
+
+        Args:
+            settings: settings of the distribution, with a ledger.
+            region: AWS region; None for the region of the environment.
+            report: receives each line of progress.
+
+        Raises:
+            DefinitionError: *settings* name no ledger.
+        """
+        from ios_mdm.app.delivery.requested import RequestedCommands
+
+        return RequestedCommands(
+            self.store(region),
+            self.ledger(settings.ledger or "", region),
+            partial(self.channel, settings, region),
             self.clock(),
             report=report,
         )
@@ -371,6 +484,13 @@ class Wiring:
             ledger=partial(self.ledger, region=region),
         )
 
+    def watch_sources(self, region: str | None) -> WatchSources:
+        """Return the sources of watched certificates."""
+        from ios_mdm.adapters.watched_servers import HttpWatchedServers
+        from ios_mdm.app.status.watched import WatchSources
+
+        return WatchSources(servers=HttpWatchedServers(), secrets=self.values(region), clock=self.clock())
+
     def consumer(
         self, secret: str, directory: Path, command: Sequence[str], region: str | None, *, combined: bool = False
     ) -> Consumer:
@@ -386,11 +506,55 @@ class Wiring:
             combined=combined,
         )
 
-    def collector(self, ledger: str, *, hmac_key: bytes | None, hosts: Sequence[str]) -> Collector:
-        """Return the handler for the events of an MDM server."""
+    def collector(
+        self,
+        ledger: Ledger,
+        *,
+        hmac_key: bytes | None,
+        hosts: Sequence[str],
+        on_begun: Callable[[Sequence[str]], None] | None = None,
+    ) -> Collector:
+        """Return the handler for the events of an MDM server.
+
+        Args:
+            ledger: records the events.
+            hmac_key: key of the events' signatures; None accepts unsigned events.
+            hosts: host names that unsigned requests may use.
+            on_begun: called with the ids of the devices whose enrollment began; None if nothing is sent to them.
+        """
         from ios_mdm.app.collector.handler import Collector
 
-        return Collector(ledger=self.ledger(ledger), clock=self.clock(), hmac_key=hmac_key, hosts=hosts)
+        collector = Collector(ledger=ledger, clock=self.clock(), hmac_key=hmac_key, hosts=hosts)
+        return collector if on_begun is None else replace(collector, on_begun=on_begun)
+
+    def newcomers(
+        self,
+        settings: DistributionSettings,
+        region: str | None,
+        ledger: Ledger,
+        *,
+        servers_with_proof: Collection[str],
+        wait: Callable[[float], bool],
+    ) -> Newcomers:
+        """Return the sender of the published profile to new devices of an MDM server.
+
+        Args:
+            settings: settings of the distribution through this MDM server.
+            region: AWS region of the API key's secret; None for the region of the environment.
+            ledger: the ledger with the published profiles.
+            servers_with_proof: names of the servers for which a device is asked for its certificates.
+            wait: waits a number of seconds; returns True without delay if the process stops.
+        """
+        from ios_mdm.app.collector.newcomers import Newcomers
+
+        return Newcomers(
+            ledger,
+            self.clock(),
+            url=settings.channel.chosen.destination,
+            channel=partial(self.channel, settings, region),
+            servers_with_proof=servers_with_proof,
+            wait=wait,
+        )
 
     def http_server(self, handler: HttpHandler, *, host: str, port: int) -> HttpServer:
         """Return an HTTP server for *handler*. It listens, but does not answer requests yet."""

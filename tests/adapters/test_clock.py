@@ -100,7 +100,7 @@ def test_the_clock_is_not_set_where_aws_is_real(environ: dict[str, str]) -> None
         {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.2:4566"},
         {
             f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.2:4566"
-            for service in ("SECRETS_MANAGER", "SCHEDULER", "IAM", "SQS", "SNS", "STS")
+            for service in ("SECRETS_MANAGER", "SCHEDULER", "IAM", "SQS", "SNS", "STS", "S3")
         },
     ],
 )
@@ -109,7 +109,7 @@ def test_an_emulator_is_recognized_by_its_address(environ: dict[str, str]) -> No
     assert Aws(environ=environ).is_emulator
 
 
-@pytest.mark.parametrize("service", ["SECRETS_MANAGER", "SCHEDULER", "IAM", "SQS", "SNS"])
+@pytest.mark.parametrize("service", ["SECRETS_MANAGER", "SCHEDULER", "IAM", "SQS", "SNS", "S3"])
 def test_one_service_on_real_aws_makes_it_no_emulator(service: str) -> None:
     """The schedule or role of a rehearsal must not be created in a real account either."""
     assert not Aws(environ=EMULATOR | {f"AWS_ENDPOINT_URL_{service}": "https://example.com"}).is_emulator

@@ -13,18 +13,24 @@ import socket
 import ssl
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ios_mdm.adapters import nanomdm
+from ios_mdm.adapters import nanomdm, nanomdm_client
+from ios_mdm.adapters.clock import SystemClock
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.nanomdm import NanoMdm
+from ios_mdm.app.delivery.distributor import Delivery, Distributor
 from ios_mdm.core.enrollment import MAX_ENROLLMENT_ID_LENGTH, checked_enrollment_ids
+from ios_mdm.core.profile import trust_profile
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError, IosMdmError
 from ios_mdm.settings.fields import MAX_URL_LENGTH
+from tests.support.distribution import pems
 from tests.support.nanomdm_server import NanoMdmServer, free_port, nanomdm_server
 from tests.support.odd_files import MARK, ODD_FILES, odd_file
 from tools.services import nginx, process
@@ -42,6 +48,21 @@ DEVICE = "8b3b8ba3783e9ade1dae4fbb944ab3afc0ce5b69"
 def command(uuid: str) -> bytes:
     """Return an InstallProfile command."""
     return plistlib.dumps({"CommandUUID": uuid, "Command": {"RequestType": "InstallProfile", "Payload": b"a profile"}})
+
+
+@pytest.fixture(autouse=True)
+def closed_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the connections of each channel that a test creates."""
+    check, created = NanoMdm.__post_init__, list[NanoMdm]()
+
+    def record(channel: NanoMdm) -> None:
+        check(channel)
+        created.append(channel)
+
+    monkeypatch.setattr(NanoMdm, "__post_init__", record)
+    yield
+    for one in created:
+        one.close()
 
 
 @pytest.fixture(scope="module", params=["inmem", "filekv"])
@@ -127,6 +148,43 @@ def test_a_thousand_devices_are_one_request(channel: NanoMdm) -> None:
     assert big.enqueue(ids, command("a-thousand")) == ()
 
 
+def test_all_calls_of_a_run_share_a_connection_and_a_tls_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The root certificates are read once. After `close`, the server sees the end of the connection."""  # R40
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    root = tmp_path / "root.pem"
+    authority.cert_pem.write_to_path(str(root))
+    contexts, opened = count(), count()
+    create, setup = ssl.create_default_context, _Broken.setup
+
+    def create_context(**options: Any) -> ssl.SSLContext:
+        next(contexts)
+        return create(**options)
+
+    def open_connection(handler: _Broken) -> None:
+        next(opened)
+        setup(handler)
+
+    monkeypatch.setattr(ssl, "create_default_context", create_context)
+    monkeypatch.setattr(_Broken, "protocol_version", "HTTP/1.1")
+    monkeypatch.setattr(_Broken, "setup", open_connection)
+    with broken_server((200, b'{"command_uuid": "u"}'), tls=context) as (url, requests):
+        channel = NanoMdm(url=f"{url}/prefix", api_key="a-key", ca_file=str(root), push=False)
+        for _ in range(5):
+            assert channel.enqueue([DEVICE, f"{DEVICE}:a+b@example.com"], command("u")) == ()
+        assert (repr(opened), repr(contexts)) == ("count(1)", "count(1)")
+        channel.close()
+        channel.enqueue([DEVICE], command("u"))
+        assert (repr(opened), repr(contexts)) == ("count(2)", "count(1)")
+        channel.close()
+    assert requests == [f"/prefix/v1/enqueue/{DEVICE},{DEVICE}%3Aa%2Bb%40example.com?nopush=1"] * 5 + [
+        f"/prefix/v1/enqueue/{DEVICE}?nopush=1"
+    ]
+
+
 @pytest.mark.parametrize("status", [413, 414, 431])
 def test_a_request_that_is_too_large_is_a_separate_error(status: int) -> None:
     """The caller can then try fewer devices. An answer of NanoMDM itself never has this meaning."""  # R40
@@ -185,6 +243,24 @@ def test_a_stock_nginx_takes_every_batch(server: NanoMdmServer, behind_nginx: Na
         padded = command(f"nginx-{number}").replace(b"<plist", b" " * 40_000 + b"<plist")
         assert behind_nginx.enqueue(batch, padded) == ()
     assert [device.acknowledge_queue() for device in devices] == [["nginx-0"], ["nginx-1"]]
+
+
+def test_up_halves_batches_that_a_proxy_refuses(
+    server: NanoMdmServer, behind_nginx: NanoMdm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy accepts less than the channel assumes. Each device gets the profile once, and no request is repeated."""
+    # R40
+    monkeypatch.setattr(nanomdm, "MAX_URL", 100_000)
+    ids = [f"00008031-{number:016X}" for number in range(1, 641)]
+    devices = [server.device(ids[number]) for number in (0, 320, 639)]
+    assert [len(batch) for batch in behind_nginx.batches(ids)] == [500, 140]
+    ledger, reports = SqliteLedger(tmp_path / "ledger.db"), list[str]()
+    profile = trust_profile([pems()[1]], identifier="com.example.t", server="berlin", host="mdm.example.com")
+    delivery = Delivery(server="berlin", profile=profile, enrollment_ids=ids)
+    assert Distributor(behind_nginx, ledger, SystemClock(), report=reports.append).distribute(delivery) == 640
+    assert reports == ["profile queued for 640 of 640 devices"]
+    assert [len(device.acknowledge_queue()) for device in devices] == [1, 1, 1]
+    assert ledger.waiting("berlin", 1, enrollment_ids=ids) == {}
 
 
 def test_the_same_command_again_is_a_repetition(server: NanoMdmServer, channel: NanoMdm) -> None:
@@ -290,7 +366,7 @@ def test_a_host_that_does_not_resolve_is_reported() -> None:
 
 def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is accepted but never answered ends with a timeout."""
-    monkeypatch.setattr(nanomdm, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(nanomdm_client, "READ_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(DeliveryError, match="does not answer within"):
@@ -428,7 +504,7 @@ def test_no_answer_that_is_not_http_shows_an_id_or_the_key() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def echo() -> None:
-            for _ in range(nanomdm.ATTEMPTS):
+            for _ in range(nanomdm_client.ATTEMPTS):
                 connection, _address = listening.accept()
                 with connection:
                     connection.sendall(connection.recv(65536))

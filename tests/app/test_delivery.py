@@ -15,7 +15,7 @@ import pytest
 
 from ios_mdm.adapters.clock import FixedClock
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
-from ios_mdm.app.delivery import Delivery, Distributor
+from ios_mdm.app.delivery.distributor import Delivery, Distributor
 from ios_mdm.app.devices import devices_digest, known_devices, listed_devices, no_devices_advice, read_devices
 from ios_mdm.core.ledger.values import AnswerStatus, DeviceState
 from ios_mdm.core.pair.definition import KeyType
@@ -54,6 +54,9 @@ class RecordingChannel:
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
         """Split the devices into batches of the same size."""
         return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
+
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept a command, or fail."""

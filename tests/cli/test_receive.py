@@ -7,8 +7,6 @@ import plistlib
 import signal
 import socket
 import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,12 +21,13 @@ from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.adapters.nanomdm import NanoMdm
 from ios_mdm.app.collector.handler import Collector
 from ios_mdm.core.ledger.values import DeviceState, DeviceStatus
+from tests.cli.receiving import eventually, receive_command
 from tests.support.events import KEY, event, record_sent, signature, status_of, statuses_of
 from tests.support.nanomdm_server import nanomdm_server
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ios_mdm.ports import Ledger
@@ -57,14 +56,6 @@ def collecting(ledger: Ledger, hmac_key: bytes | None = None) -> Iterator[HttpSe
         yield http
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until *condition* holds; fail after half a minute."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "the condition does not hold"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("storage", ["inmem", "filekv"])
 def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, storage: str) -> None:
     """A device fetches and answers a queued command, NanoMDM signs the event, and the ledger records it."""  # R15
@@ -77,7 +68,8 @@ def test_from_the_queue_to_the_ledger_through_the_real_nanomdm(tmp_path: Path, s
         eventually(lambda: ledger.enrolled_ids() == ("busy", "full", "willing"))
         ids = [*ledger.enrolled_ids(), "never-seen"]
         command = plistlib.dumps({"CommandUUID": "c1", "Command": {"RequestType": "InstallProfile", "Payload": b"x"}})
-        NanoMdm(url=server.url, api_key=server.api_key, push=False).enqueue(ids, command)
+        with contextlib.closing(NanoMdm(url=server.url, api_key=server.api_key, push=False)) as channel:
+            channel.enqueue(ids, command)
         assert willing.acknowledge_queue() == ["c1"]
         record_sent(ledger, "c1", enrollment_ids=ids, at=NOW)
         full.put(Status="Idle")
@@ -127,11 +119,6 @@ def test_a_signed_large_event_is_recorded_while_others_hold_large_bodies_open(le
         url = f"http://{http.address}/"
         assert httpx.post(url, content=body, headers=headers, timeout=20, trust_env=False).status_code == 200
     assert status(ledger).state == DeviceState.ACKNOWLEDGED
-
-
-def receive_command(*arguments: str) -> list[str]:
-    """Return the command line of the collector."""
-    return [sys.executable, "-m", "ios_mdm", "receive", *arguments]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -38,12 +38,12 @@ ALL = dict.fromkeys(DEVICES, "acknowledged")
 
 
 def test_a_healthy_pair_is_ok(pair: Pair) -> None:
-    """The table has all details of a pair in overlap. If all devices have the profile, the code is 0."""  # R14 R15
+    """The table has all details of a pair in overlap. If all devices acknowledged it, the code is 0."""  # R14 R15
     made = pair.make()
     digest = pair.deliver(made, ALL)
     result = pair.status()
     assert result.code == 0, result.out + result.err
-    assert "5 of 5 devices have the profile" in result.out
+    assert "5 of 5 devices acknowledged the profile (proof is not configured)" in result.out
     assert digest in result.out
     for certificate in made.certificates.values():
         details = certificate.details
@@ -128,7 +128,8 @@ def test_json_has_one_shape(pair: Pair) -> None:
     details = made.certificates[2].details
     assert answer["severity"] == "warning"
     assert list(server) == [
-        *("name", "address", "phase", "main", "reserve", "applyAt", "scheduled", "notices", "distribution"),
+        *("name", "address", "phase", "main", "reserve", "applyAt", "scheduled", "notices", "endpoints"),
+        "distribution",
     ]
     assert (server["name"], server["phase"], server["applyAt"]) == (pair.name, "overlap", "2040-01-31T00:00:00Z")
     assert server["main"]["certificate"] == 1
@@ -147,17 +148,26 @@ def test_json_has_one_shape(pair: Pair) -> None:
         "notAfter": "2041-01-31T23:54:59Z",
         "daysLeft": 396,
     }
+    missing = [
+        {"id": "AAAA-2", "status": "failed", "detail": "[bold]no\x1b[2J"},
+        {"id": "AAAA-3", "status": "not-now", "detail": ""},
+    ]
     assert server["distribution"] == {
         "profile": digest,
+        "proof": False,
         "devices": 5,
+        "states": {
+            **dict.fromkeys(("not-sent", "queued", "proved", "silent", "erased", "gone"), 0),
+            "acknowledged": 3,
+            "not-now": 1,
+            "failed": 1,
+        },
         "acknowledged": 3,
         "pending": 1,
         "errors": 1,
         "notSent": 0,
-        "missing": [
-            {"id": "AAAA-2", "status": "failed", "detail": "[bold]no\x1b[2J"},
-            {"id": "AAAA-3", "status": "not-now", "detail": ""},
-        ],
+        "missing": missing,
+        "lost": {"certificate": 2, "at": "2040-01-31T00:00:00Z", "count": 2, "devices": missing},
     }
 
 
@@ -166,9 +176,28 @@ def test_a_device_without_the_profile_is_a_warning(pair: Pair) -> None:
     pair.deliver(pair.make(), {**ALL, "AAAA-2": "error"})
     result = pair.status()
     assert result.code == 1
-    assert "4 of 5 devices have the profile" in result.out
+    assert "4 of 5 devices acknowledged the profile" in result.out
     assert re.search(r"failed +│ AAAA-2: \[bold\]no\?\[2J", result.out)
     assert "\x1b" not in result.out
+
+
+def test_with_proof_an_acknowledgement_does_not_count(pair: Pair) -> None:
+    """Without proof in the definition, it counts, and the table says so."""  # R44
+    pair.deliver(pair.make(), ALL)
+    assert "5 of 5 devices have the profile (acknowledged)" in pair.status().out
+    server = pair.define()
+    server["distribution"]["proof"] = {"certificateList": True}
+    pair.file.write_text(json.dumps([server]), encoding="utf-8")
+    result = pair.status()
+    assert result.code == 1
+    assert "0 of 5 devices have the profile (proved)" in result.out
+
+
+def test_a_device_that_does_not_answer_becomes_silent(pair: Pair) -> None:
+    """After resendDays."""  # R44 R45
+    pair.deliver(pair.make(), {})
+    assert "silent" not in pair.status(days=7).out
+    assert len(re.findall(r"silent +│ AAAA-", pair.status(days=8).out)) == 5
 
 
 def test_ten_devices_are_named_and_the_others_counted(pair: Pair) -> None:
@@ -179,9 +208,9 @@ def test_ten_devices_are_named_and_the_others_counted(pair: Pair) -> None:
     pair.file.write_text(json.dumps([server]), encoding="utf-8")  # JSON is YAML; a list of servers
     result = pair.status()
     assert result.code == 1
-    assert "0 of 13 devices have the profile" in result.out
+    assert "0 of 13 devices acknowledged the profile" in result.out
     assert len(re.findall(r"not-sent +│ D-", result.out)) == 10
-    assert "and 3 more" in result.out
+    assert f"and 3 more: ios-mdm devices --server {pair.name} --state not-sent" in result.out
 
 
 @pytest.mark.parametrize(
@@ -411,6 +440,45 @@ def test_the_presented_certificate_is_checked(pair: Pair, tmp_path: Path, served
         result = pair.status()
     assert result.code == code, result.out
     assert (f"{endpoint} presents certificate 2, but main is certificate 1" in result.out) == (served == 2)
+
+
+def test_each_endpoint_has_its_verdict(pair: Pair, tmp_path: Path) -> None:
+    """An endpoint that devices might refuse is a warning. The JSON has what the handshake showed."""  # R48
+    pair.deliver(pair.make(), ALL)
+    value = SecretsManager(aws=AWS).read(pair.secret, version_id(pair.secret, 1))
+    assert value is not None
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    with (
+        socket.socket() as bound,
+        serving(value, tmp_path / "new") as new,
+        serving(value, tmp_path / "old", ciphers="ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256") as old,
+    ):
+        bound.bind(("127.0.0.1", 0))
+        closed = f"127.0.0.1:{bound.getsockname()[1]}"
+        pair.define(endpoints=[new, old, closed])
+        text, result = pair.status(), pair.status("--json")
+    assert (text.code, result.code) == (1, 1), text.out
+    assert f"{new}: ready: TLS 1.3" in text.out
+    assert f"{old}: at-risk (tls-cipher): TLS 1.2" in text.out
+    assert f"{closed}: unknown: connection refused" in text.out
+    (server,) = json.loads(result.out)["servers"]
+    first, second, third = server["endpoints"]
+    main = server["main"]["sha256"]
+    assert (first["endpoint"], first["verdict"], first["sha256"], first["findings"]) == (new, "ready", main, [])
+    assert (first["protocol"], first["extendedMasterSecret"], first["problem"]) == ("TLS 1.3", None, None)
+    assert (second["verdict"], second["sha256"], second["extendedMasterSecret"]) == ("at-risk", main, True)
+    assert [(one["demand"], one["article"]) for one in second["findings"]] == [("tls-cipher", "126655")]
+    assert third == {
+        **dict.fromkeys(("sha256", "protocol", "cipher", "extendedMasterSecret")),
+        "endpoint": closed,
+        "verdict": "unknown",
+        "problem": "connection refused",
+        "findings": [],
+    }
+    (notice,) = [one for one in server["notices"] if one["reason"] == "tls-cipher"]
+    assert notice["severity"] == "warning"
+    assert f"OS 27 might refuse connections to {old} (Apple 126655)" in notice["message"]
 
 
 def test_a_server_that_cannot_be_seen_does_not_worry(pair: Pair) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ios_mdm.app import delivery
+from ios_mdm.app.delivery import service
 from ios_mdm.app.pair import identity, reader
 from ios_mdm.app.pair.effects import Effects
 from ios_mdm.app.switching import SwitchService
@@ -105,7 +105,7 @@ GUARDS = {
     ),
     "a delivery reads the pair again": Guard(
         requirement="R35",
-        patches=((delivery, "uncovered_versions", _none),),
+        patches=((service, "uncovered_versions", _none),),
         scenario=scenarios.profile_that_was_overtaken,
         complaint="devices were sent a profile without the reserve of another run",
     ),
@@ -123,7 +123,7 @@ GUARDS = {
     ),
     "another list of devices disarms": Guard(
         requirement="R36",
-        patches=((delivery, "is_sent_to", _yes),),
+        patches=((service, "is_sent_to", _yes),),
         scenario=scenarios.other_devices_while_the_mdm_server_is_down,
         complaint="the switch is armed for a reserve that a device was not sent",
     ),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from ios_mdm.app.delivery import DeliveryRequest, DeliveryService, ProfileContent
+from ios_mdm.app.delivery.content import ProfileContent
+from ios_mdm.app.delivery.service import DeliveryRequest, DeliveryService
 from ios_mdm.core.pair.definition import IssueMain, KeyType, NoReserve, Promotion
 from ios_mdm.core.pair.layout import ANNOUNCED_TAG, ARMED_TAG, SENT_TAG, announced_value, armed_value, version_id
 from ios_mdm.core.pair.observed import Announcement, ArmedPromotion
@@ -113,6 +114,9 @@ class _Down:
     def batches(self, enrollment_ids: tuple[str, ...]) -> list[tuple[str, ...]]:
         """Return one batch."""
         return [enrollment_ids]
+
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
 
     def enqueue(self, _enrollment_ids: tuple[str, ...], _command: bytes) -> tuple[str, ...]:
         """Accept no command."""

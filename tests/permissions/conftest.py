@@ -115,7 +115,7 @@ def _live(engine: Engine, recorder: Recorder, patch: pytest.MonkeyPatch, folder:
     engine.program["aws"]["kmsKey"] = "alias/pairs"
     up("update")
     _consume(engine, recorder, folder)
-    _use_api_key(engine, recorder)
+    _use_api_key(engine, recorder, folder)
 
     hand.fire()
     up("update")
@@ -167,8 +167,8 @@ def _consume(engine: Engine, recorder: Recorder, folder: Path) -> None:
     assert served.exit_code == 0, served.output
 
 
-def _use_api_key(engine: Engine, recorder: Recorder) -> None:
-    """Check the URL of the API key as a preview does, and read the key as a delivery does."""
+def _use_api_key(engine: Engine, recorder: Recorder, folder: Path) -> None:
+    """Check the URL of the API key as a preview does, and read the key as a delivery and the collector do."""
     definition = engine.program["definition"] | {"distribution": DISTRIBUTION}
     settings = parse_server(definition, engine.program["server"]).distribution
     assert settings is not None
@@ -176,6 +176,12 @@ def _use_api_key(engine: Engine, recorder: Recorder) -> None:
         wiring.process_wiring().check_channel(settings, None)
     with recorder.acting("deployer"):
         wiring.process_wiring().channel(settings, None)
+    with recorder.acting("collector"):
+        wired = wiring.process_wiring()
+        ledger = wired.ledger(f"sqlite:///{folder / 'ledger.sqlite'}", None)
+        newcomers = wired.newcomers(settings, None, ledger, servers_with_proof=(), wait=lambda _seconds: True)
+        newcomers.prepare()
+        newcomers.send(["AAAA-1"])
 
 
 @pytest.fixture(scope="package")

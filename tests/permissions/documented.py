@@ -26,6 +26,7 @@ POLICIES_OF = {
     "previewer": ("previewer", "given"),
     "status": ("previewer", "given", "status", "consumer-kms"),
     "consumer": ("consumer", "consumer-kms"),
+    "collector": ("collector", "consumer-kms"),
     "schedule": ("schedule",),
     "scheduler": ("schedule-trust",),
     "bounded": ("boundary",),

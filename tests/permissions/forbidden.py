@@ -132,6 +132,17 @@ FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
         ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
         ("decrypts without Secrets Manager", _kms("kms:Decrypt", via={})),
     ),
+    "collector": (
+        ("reads main", _get(PAIR, "AWSCURRENT")),
+        ("reads the reserve", _get(PAIR, "RESERVE")),
+        ("reads facts of a pair", _request("secretsmanager:DescribeSecret", PAIR)),
+        ("reads a secret of another project", _get(FOREIGN)),
+        ("changes the URL of the API key", _request("secretsmanager:TagResource", API_KEY)),
+        ("changes the API key", _request("secretsmanager:PutSecretValue", API_KEY)),
+        ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
+        ("decrypts without Secrets Manager", _kms("kms:Decrypt", via={})),
+        ("encrypts", _kms("kms:GenerateDataKey")),
+    ),
     "schedule": (
         ("reads a key", _get(PAIR)),
         ("moves a label of another pair", _request("secretsmanager:UpdateSecretVersionStage", OTHER_PAIR)),

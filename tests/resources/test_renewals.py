@@ -12,7 +12,9 @@ import pytest
 from pulumi.runtime.proto import engine_pb2
 
 from ios_mdm import wiring
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.app.pair.reader import PairReader
+from ios_mdm.core.ledger.values import AnswerStatus
 from ios_mdm.core.pair.certificate_times import expiry, is_valid_at
 from ios_mdm.core.pair.layout import SENT_TAG
 from ios_mdm.core.pair.schedule import Kind, schedule_names
@@ -23,6 +25,7 @@ from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
 from tests.support.certificates import HOST, ISSUING, LEAF, NOW, Chain, pem, private_pem
 from tests.support.distribution import Queue
 from tests.support.dynamic_provider import Engine
+from tests.support.events import record_answer
 from tests.support.memory import MemorySecretStore
 from tests.support.memory_scheduler import MemoryPrerequisites, MemoryScheduler
 from tests.support.pairs import HandClock
@@ -175,6 +178,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     one.get_certificate("main.pem")
     assert one.up() == "changed"
     assert set(one.queue.latest) == {"device-1", "device-2"}
+    if request.param:
+        for device, uuid in one.queue.known:
+            record_answer(
+                SqliteLedger(tmp_path / "ledger.sqlite"), uuid, device, AnswerStatus.ACKNOWLEDGED, at=one.clock.moment
+            )
     assert one.up() == "unchanged"
     return one
 

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from ios_mdm.adapters import aws
-from ios_mdm.core.pair.layout import ARMED_TAG, RESOURCE_ID_TAG, SENT_TAG, sent_value
+from ios_mdm.core.pair.layout import ARMED_TAG, GATE_TAG, RESOURCE_ID_TAG, SENT_TAG, sent_value
 from ios_mdm.core.pair.schedule import Kind, name_stem, role_name, schedule_names
 from tools.services import ministack
 
@@ -82,6 +82,33 @@ def test_a_reserve_that_devices_were_not_sent_is_not_armed(engine: Engine, sched
     secrets.tag_resource(SecretId=engine.program["secret"], Tags=[{"Key": SENT_TAG, "Value": sent_value([1, 2])}])
     assert engine.up() == "update", "a reserve that was sent but is not armed is drift"
     assert scheduled.kinds() == set(Kind)
+    assert engine.up() == "unchanged"
+    secrets.close()
+
+
+def test_the_pair_waits_for_the_recorded_decision_of_its_gate(engine: Engine, scheduled: Scheduled) -> None:
+    """The block of the desired state names the gate, and a decision that was recorded since then is one update."""
+    # R46
+    engine.program["definition"] |= {
+        "reserve": {"issue": {"when": "now", "apply": {"afterDays": 30}}},
+        "promotion": {"minimumCoverage": 95},
+    }
+    engine.up()
+    assert engine.outputs is not None
+    assert engine.outputs["desired"]["gate"].startswith(
+        "closed until 95 % of the devices have the reserve, at the latest"
+    )
+    gate, closed = engine.outputs["switch"]["promote"]["gate"], engine.outputs["applyAt"]
+    assert closed == gate["latest"]
+    assert engine.up() == "unchanged"
+    secrets = _client(engine, "secretsmanager")
+    secrets.tag_resource(
+        SecretId=engine.program["secret"], Tags=[{"Key": GATE_TAG, "Value": "2 open 20260101T000000Z"}]
+    )
+    assert engine.up() == "update"
+    assert engine.outputs["desired"]["gate"] == "open: at least 95 % of the devices have the reserve"
+    assert engine.outputs["applyAt"] == gate["early"]
+    assert scheduled.kinds() == {Kind.PROMOTE}
     assert engine.up() == "unchanged"
     secrets.close()
 

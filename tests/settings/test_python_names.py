@@ -16,7 +16,7 @@ from ios_mdm.settings.certificates import (
     MainSettings,
     ReserveSettings,
 )
-from ios_mdm.settings.distribution import NanoMdmSettings
+from ios_mdm.settings.channels.nanomdm import NanoMdmSettings
 from ios_mdm.settings.fields import Model
 from ios_mdm.settings.parsing import parse_arguments
 from ios_mdm.settings.servers import ServerSettings

@@ -244,6 +244,17 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "bad device": (distribution(devices=["a b"]), "servers[0].distribution.devices[0]"),
     "no kind of devices": (distribution(devices={}), "distribution.devices takes exactly one of file and ledger"),
     "devices of no ledger": (distribution(devices={"ledger": True}), "names no ledger"),
+    "proof without a ledger": (
+        distribution(proof={"certificateList": True}, resendDays=3),
+        "distribution has proof, resendDays, but names no ledger",
+    ),
+    "no kind of proof": (distribution(ledger="sqlite:///l", proof={}), "distribution.proof.certificateList is missing"),
+    "proof is off": (
+        distribution(ledger="sqlite:///l", proof={"certificateList": False}),
+        "distribution.proof.certificateList",
+    ),
+    "no days": (distribution(ledger="sqlite:///l", resendDays=0), "distribution.resendDays"),
+    "too many days": (distribution(ledger="sqlite:///l", retentionDays=3651), "distribution.retentionDays"),
     "bad ledger": (distribution(ledger="/tmp/x"), "servers[0].distribution.ledger"),  # noqa: S108 - never opened
     "channel in the clear": (nanomdm(url="http://mdm.example.com"), "channel.nanomdm.url must be https"),
     "a long URL": (
@@ -362,18 +373,18 @@ class TestFromTheDefinitionAlone:
             parse_server({**definition, "warnDays": 1, "reserve": {"issue": issue}}, "berlin")
 
     def test_tags_and_certificates_share_the_secrets_tags(self) -> None:
-        """With a new certificate every 30 days, there is room for eleven tags of the user."""  # R40
+        """With a new certificate every 30 days, there is room for ten tags of the user."""  # R40
         server = {
             "name": "berlin",
             "address": "mdm.example.com",
             "reserve": {"issue": {"when": "now", "apply": {"afterDays": 30}}},
         }
-        for count, accepted in ((11, True), (12, False)):
+        for count, accepted in ((10, True), (11, False)):
             raw = {"aws": {"tags": {f"key{number}": "" for number in range(count)}}, "servers": [server]}
             if accepted:
                 StackSettings.model_validate(raw)
                 continue
-            with pytest.raises(ValueError, match=r"aws\.tags has 12 tags, but the secret of 'berlin' has room for 11"):
+            with pytest.raises(ValueError, match=r"aws\.tags has 11 tags, but the secret of 'berlin' has room for 10"):
                 StackSettings.model_validate(raw)
 
     def test_a_reserve_must_live_long_enough(self) -> None:
@@ -496,6 +507,10 @@ class TestSwitch:
                 {"schedule": False, "alarmArn": "arn:aws:sns:eu-west-1:111122223333:alarms"},
                 "promotion has both alarmArn and schedule: false",
             ),
+            ({"ignoreSilentDays": 30}, "promotion has ignoreSilentDays without minimumCoverage"),
+            ({"minimumCoverage": 0}, "promotion.minimumCoverage"),
+            ({"minimumCoverage": 101}, "promotion.minimumCoverage"),
+            ({"minimumCoverage": 95}, "promotion.minimumCoverage needs the ledger"),
         ],
     )
     def test_wrong_arns_are_refused(self, promotion: dict[str, Any], said: str) -> None:

@@ -116,7 +116,7 @@ def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.stop(state, service.name)
 
 
-def _towards(name: str, request: pytest.FixtureRequest) -> None:
+def point_to_emulator(name: str, request: pytest.FixtureRequest) -> None:
     """Point AWS clients to the emulator of this name."""
     patch: pytest.MonkeyPatch = request.getfixturevalue("no_aws")
     patch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue(f"{name}_url"))
@@ -133,7 +133,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         yield Backend(name=name, store=MemorySecretStore(), secret=secret)
         return
     if name != "aws":
-        _towards(name, request)
+        point_to_emulator(name, request)
     store = SecretsManager(aws=AWS)
     yield Backend(name=name, store=store, secret=secret)
     if name == "aws":
@@ -154,7 +154,7 @@ def _switch(name: str, stem: str) -> SwitchBackend:
 @pytest.fixture(params=["moto", "ministack"])
 def emulated(request: pytest.FixtureRequest) -> SwitchBackend:
     """Each emulator in turn, for manual changes in the console: the tests make them with the emulator's clients."""
-    _towards(request.param, request)
+    point_to_emulator(request.param, request)
     return _switch(request.param, f"ios-mdm-test-{uuid4().hex[:20]}")
 
 
@@ -170,7 +170,7 @@ def switch_backend(request: pytest.FixtureRequest) -> Iterator[SwitchBackend]:
         )
         return
     if name != "aws":
-        _towards(name, request)
+        point_to_emulator(name, request)
     found = _switch(name, stem)
     yield found
     if name == "aws":

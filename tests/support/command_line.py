@@ -27,7 +27,7 @@ from ios_mdm.app.switch_request import SwitchRequest
 from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.ledger.values import AnswerStatus
 from ios_mdm.core.pair.home import profile_identifier
-from ios_mdm.core.profile import profile_digest, trust_profile
+from ios_mdm.core.profile import certificate_digests, profile_digest, trust_profile
 from ios_mdm.settings import parse_server
 from tests.support.aws import AWS
 from tests.support.events import record_answer, record_sent
@@ -162,7 +162,15 @@ class Pair:
     def deliver(self, result: PairResult, answers: Mapping[str, str]) -> str:
         """Record that the profile was queued for all devices and that some answered; return its digest."""
         profile = self.profile(result)
-        record_sent(self.ledger, "C1", server=self.name, profile=profile, enrollment_ids=DEVICES, at=START)
+        record_sent(
+            self.ledger,
+            "C1",
+            server=self.name,
+            profile=profile,
+            enrollment_ids=DEVICES,
+            certificates=certificate_digests(profile),
+            at=START,
+        )
         for device, answer in answers.items():
             detail = "[bold]no\x1b[2J" if answer == "error" else ""
             record_answer(self.ledger, "C1", device, AnswerStatus(answer), detail=detail, at=START)

@@ -61,6 +61,7 @@ class Queue:
     Args:
         latest: the profile in the last new command, by device.
         known: the UUIDs of the commands that were queued for each device.
+        asked: the devices that a CertificateList was queued for, in order.
         calls_left: number of calls that succeed before *failure*; None for all.
         failure: error of the failing call.
         dies_after: whether the failing call queues its command, and only its answer is lost.
@@ -69,6 +70,7 @@ class Queue:
     batch_size: int = 2
     latest: dict[str, bytes] = field(default_factory=dict)
     known: set[tuple[str, str]] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
     calls_left: int | None = None
     failure: type[Exception] = DeliveryError
     dies_after: bool = False
@@ -76,6 +78,9 @@ class Queue:
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
         """Split the devices into batches of equal size."""
         return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
+
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Queue a command, unless it is queued already."""
@@ -85,7 +90,10 @@ class Queue:
             for device in enrollment_ids:
                 if (device, parsed["CommandUUID"]) not in self.known:
                     self.known.add((device, parsed["CommandUUID"]))
-                    self.latest[device] = parsed["Command"]["Payload"]
+                    if parsed["Command"]["RequestType"] == "InstallProfile":
+                        self.latest[device] = parsed["Command"]["Payload"]
+                    else:
+                        self.asked.append(device)
         if fails:
             raise self.failure("the MDM server is down")
         if self.calls_left is not None:

@@ -14,7 +14,7 @@ from ios_mdm.core.ledger.state import device_status
 from ios_mdm.core.ledger.values import Answer, DeviceEvent, StatePolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ios_mdm.core.ledger.values import AnswerStatus, DeviceStatus
     from ios_mdm.ports import Ledger
@@ -59,10 +59,11 @@ def record_sent(
     server: str = "berlin",
     profile: bytes = b"a profile",
     enrollment_ids: Sequence[str],
+    certificates: Iterable[bytes] = (),
     at: datetime,
 ) -> None:
     """Publish a profile, and record that it was queued for devices in their current enrollments."""
-    publication = ledger.publish(server, profile, certificates=(), seed=uuid.uuid4(), at=at)
+    publication = ledger.publish(server, profile, certificates=certificates, seed=uuid.uuid4(), at=at)
     epochs = ledger.waiting(server, None, enrollment_ids=enrollment_ids)
     ledger.record_enqueued(command_uuid, publication=publication, epochs=epochs, at=at)
 

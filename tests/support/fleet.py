@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.delivery import DeliveryRequest, DeliveryService, ProfileContent, is_recorded
+from ios_mdm.app.delivery.content import ProfileContent
+from ios_mdm.app.delivery.secret_record import is_recorded
+from ios_mdm.app.delivery.service import DeliveryRequest, DeliveryService
 from ios_mdm.core.pair.observed import ServedCertificate
 from tests.support.pairs import NOW, SECRET, World
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ios_mdm.app.pair.values import KnownPair, PairResult
+    from ios_mdm.core.connection.handshake import Handshake
     from ios_mdm.core.pair.definition import PairDefinition
 
 ENDPOINT = "10.0.0.5:443"
@@ -25,15 +28,23 @@ class Endpoint:
 
     Args:
         sha256: fingerprint of the certificate; None if the endpoint cannot be reached.
+        handshake: properties of the handshake; None if they are unknown.
+        calls: number of calls.
     """
 
     sha256: str | None = None
+    handshake: Handshake | None = None
+    calls: int = 0
 
     def served_certificates(self, host: str, endpoints: Sequence[str]) -> tuple[ServedCertificate, ...]:
         """Return the certificate that the endpoint presents."""
         assert host
+        self.calls += 1
         problem = "" if self.sha256 else "timed out"
-        return tuple(ServedCertificate(endpoint=one, sha256=self.sha256, problem=problem) for one in endpoints)
+        return tuple(
+            ServedCertificate(endpoint=one, sha256=self.sha256, problem=problem, handshake=self.handshake)
+            for one in endpoints
+        )
 
 
 @dataclass(slots=True)
@@ -46,6 +57,9 @@ class Channel:
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return one batch."""
         return [enrollment_ids]
+
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept a command, and record the labels."""

@@ -10,17 +10,13 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tools.devices import DeviceAuthority, Fleet
 from tools.toolchain import Toolchain, ToolchainMissingError, cache_dir
 
 if TYPE_CHECKING:
@@ -42,40 +38,9 @@ def nanomdm_executable() -> Path:
         raise
 
 
-class DeviceAuthority:
-    """The CA that NanoMDM trusts; it issues the identity certificates of devices."""
-
-    def __init__(self) -> None:
-        """Create the root."""
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test device CA")])
-        self.root = self._certificate(self._name, self._key, ca=True)
-
-    def _certificate(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
-        now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(minutes=5))
-            .not_valid_after(now + timedelta(days=2))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-
-    def identity(self, name: str) -> bytes:
-        """Return a device's identity certificate, DER."""
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._certificate(subject, ec.generate_private_key(ec.SECP256R1()), ca=False)
-        return certificate.public_bytes(serialization.Encoding.DER)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A simulated device: it enrolls, and answers commands as the test says."""
+    """A device whose messages a test sends one by one. Devices that process commands are in `tools.devices`."""
 
     url: str
     udid: str
@@ -114,8 +79,12 @@ class NanoMdmServer:
     api_key: str
     authority: DeviceAuthority = field(repr=False)
 
+    def fleet(self) -> Fleet:
+        """Return a fleet without devices, whose devices process their commands automatically."""
+        return Fleet(f"{self.url}/mdm", self.authority, cert_header=CERT_HEADER)
+
     def device(self, udid: str) -> Device:
-        """Return an enrolled device."""
+        """Return an enrolled device, which sends the messages of a test."""
         device = Device(url=self.url, udid=udid, identity=self.authority.identity(udid))
         device.enroll()
         return device
@@ -137,7 +106,7 @@ def nanomdm_server(
     authority = DeviceAuthority()
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "ca.pem"
-        root.write_bytes(authority.root.public_bytes(serialization.Encoding.PEM))
+        root.write_bytes(authority.pem)
         port = free_port()
         arguments = [
             *("-listen", f"127.0.0.1:{port}"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.delivery import DeliveryService
+from ios_mdm.app.delivery.service import DeliveryService
 from ios_mdm.app.reconcile import Distribution, Reconciler, ReconcileRequest
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, NoReserve, When
 from ios_mdm.errors import DeliveryError
@@ -32,6 +32,9 @@ class Channel:
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return one batch."""
         return [enrollment_ids]
+
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept the command, or raise DeliveryError if the server is down."""

@@ -15,13 +15,22 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def serving(value: str, folder: Path) -> Iterator[str]:
-    """Serve with the certificate and key in a secret's *value*; yield ``127.0.0.1:port``."""
+def serving(value: str, folder: Path, *, ciphers: str = "") -> Iterator[str]:
+    """Serve with the certificate and key in a secret's *value*; yield ``127.0.0.1:port``.
+
+    Args:
+        value: text of the secret.
+        folder: folder for the files.
+        ciphers: cipher suites of a server that has TLS 1.2 only; empty for a server with the defaults.
+    """
     pair = json.loads(value)
     for name in ("tls.crt", "tls.key"):
         (folder / name).write_text(pair[name], encoding="ascii")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    if ciphers:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(ciphers)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -90,17 +90,17 @@ def _fingerprints(output: str) -> list[str]:
     return re.findall(r"SHA-256 │ ([0-9a-f]{64})", output)
 
 
-def test_the_demo_shows_devices_that_have_the_profile_and_stops_without_a_trace(checkout: Path) -> None:
+def test_the_demo_shows_devices_that_acknowledged_the_profile_and_stops_without_a_trace(checkout: Path) -> None:
     """All devices get both certificates. A second up changes nothing, down stops all, clean deletes all."""  # R15 R30
     first = _demo(checkout, "up")
     assert "+ 4 created" in first
-    assert "5 of 5 devices have the profile" in first
+    assert "5 of 5 devices acknowledged the profile" in first
     _is_shown_in_the_readme(first)
     state = checkout / ".demo"
     assert state.stat().st_mode & 0o777 == 0o700
     again = _demo(checkout, "up")
     assert "4 unchanged" in again
-    assert "5 of 5 devices have the profile" in again
+    assert "5 of 5 devices acknowledged the profile" in again
     assert len(_fingerprints(first)) == 3
     assert _fingerprints(again) == _fingerprints(first)
     _no_key_is_outside_of_its_store(state, first + again)
@@ -180,7 +180,7 @@ def test_a_copied_checkout_has_separate_services(checkout: Path) -> None:
     shutil.copytree(checkout, copy, symlinks=True)
     assert "stopped: nothing was running" in _demo(copy, "down")
     second = _demo(copy, "up")
-    assert "5 of 5 devices have the profile" in second
+    assert "5 of 5 devices acknowledged the profile" in second
     assert not set(_fingerprints(first)) & set(_fingerprints(second))
     assert "stopped: nanomdm, scepserver, ministack, receiver" in _demo(copy, "clean")
     assert [process.find(state, name) for name in NAMES] == running

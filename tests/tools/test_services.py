@@ -15,6 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ios_mdm.adapters.nanomdm import NanoMdm
+from ios_mdm.core.profile import install_profile_command
+from tests.support.nanomdm_server import nanomdm_server
+from tools.devices import DeviceAuthority
 from tools.services import local, nanomdm, ports, process, procfs, records
 from tools.services.fleet import Fleet, FleetError
 from tools.services.process import Command, Service, ServiceError
@@ -71,6 +75,20 @@ def profile_content(fleet: Fleet, udid: str, identifier: str) -> bytes | None:
     return next((kept.content for kept in fleet.profiles(udid) if kept.identifier == identifier), None)
 
 
+def der_certificate() -> bytes:
+    """Return a certificate, DER."""
+    return DeviceAuthority().identity("root")
+
+
+def message_keys(webhook: Recorder, commands: set[str]) -> dict[str, set[str]]:
+    """Return the keys of the messages by topic and status, without answers to commands other than *commands*."""
+    found: dict[str, set[str]] = {}
+    for one in webhook.events:
+        if not one.command or one.command in commands:
+            found.setdefault(f"{one.topic} {one.status}", set()).update(one.answer())
+    return found
+
+
 class TestDevices:
     """Simulated devices with a real NanoMDM."""
 
@@ -114,6 +132,34 @@ class TestDevices:
         event = mdm_services.webhook.answers(command, count=1)[one[0]]
         assert event.status == "Error"
         assert event.answer()["ErrorChain"]
+
+    def test_the_devices_of_tests_send_the_same_messages(self, mdm_services: MdmServices, tmp_path: Path) -> None:
+        """The webhook receives messages with the same keys from `tools.devices` and from these devices (mdmb)."""
+        content = profile("com.example.same", der_certificate())
+        _, command = install(mdm_services.services, mdm_services.fleet.ids()[:1], content)
+        mdm_services.fleet.poll()
+        mdm_services.webhook.answers(command, count=1)
+        key = tmp_path / "key"
+        key.write_text("webhook-key", encoding="ascii")
+        with (
+            Recorder(key) as webhook,
+            nanomdm_server(webhook_url=webhook.url, webhook_hmac_key="webhook-key") as server,
+        ):
+            fleet = server.fleet()
+            fleet.add(1)
+            fleet.enroll()
+            NanoMdm(url=server.url, api_key=server.api_key, push=False).enqueue(
+                list(fleet.devices), install_profile_command(content, "c1")
+            )
+            fleet.connect()
+            webhook.wait(lambda: len(webhook.events) == 4, "four events")
+            ours = message_keys(webhook, {"c1"})
+        theirs = message_keys(mdm_services.webhook, {command})
+        assert ours.keys() == theirs.keys()
+        # An iPad sends more about itself, and no RequestType.
+        assert {name: sorted(theirs[name] - keys) for name, keys in ours.items() if theirs[name] - keys} == {
+            "mdm.Connect Acknowledged": ["RequestType"]
+        }
 
     def test_devices_that_do_not_exist_are_refused(self, mdm_services: MdmServices) -> None:
         """A wrong id in a test must not look like a device that does not connect."""

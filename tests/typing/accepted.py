@@ -13,6 +13,7 @@ from components import (
     CertificateOutput,
     ChannelSettings,
     DevicesSettings,
+    DirectorySettings,
     DistributionSettings,
     InstallReserveSettings,
     IosMdmServer,
@@ -65,6 +66,14 @@ def other_sources() -> tuple[ReserveSettings, ReserveSettings, DevicesSettings]:
         ReserveSettings(install=InstallReserveSettings(bundle="next.p12", password_env="PASSWORD")),  # noqa: S106 - a name
         ReserveSettings(none=True),
         DevicesSettings(ledger=True),
+    )
+
+
+def files() -> DistributionSettings:
+    """Return a distribution through files, which has no devices."""
+    return DistributionSettings(
+        profile=ProfileSettings(identifier="com.example.trust"),
+        channel=ChannelSettings(directory=DirectorySettings(path="s3://profiles/berlin", distributed="0" * 64)),
     )
 
 

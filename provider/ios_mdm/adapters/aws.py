@@ -20,6 +20,7 @@ from ios_mdm.adapters.refusals import (
     IDENTITY,
     KINDS,
     MALFORMED,
+    OBJECT,
     QUEUE,
     ROLE,
     SCHEDULE,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from botocore.awsrequest import AWSResponse
     from botocore.client import BaseClient
+    from botocore.model import OperationModel
     from botocore.session import Session
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IDENTITY",
+    "OBJECT",
     "QUEUE",
     "ROLE",
     "ROLE_SECONDS",
@@ -80,6 +83,26 @@ class Topics(Protocol):
 
     def get_topic_attributes(self, *, TopicArn: str) -> object:  # noqa: N803 - a parameter of AWS
         """Return the attributes of a topic."""
+
+
+class ObjectBody(Protocol):
+    """The content of an object in S3."""
+
+    def read(self, size: int) -> bytes:
+        """Return at most *size* bytes."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Objects(Protocol):
+    """The used part of a client for S3."""
+
+    def get_object(self, *, Bucket: str, Key: str) -> Mapping[str, ObjectBody]:  # noqa: N803 - parameters of AWS
+        """Return an object, whose content is under ``Body``."""
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str) -> object:  # noqa: N803 - parameters of AWS
+        """Create or replace an object."""
 
 
 ROLE_SECONDS = 120.0
@@ -173,6 +196,10 @@ class Aws:
     def sns(self) -> Topics:
         """Return the client for SNS; call it as :meth:`secrets_manager`."""
         return cast("Topics", self._client(TOPIC))
+
+    def s3(self) -> Objects:
+        """Return the client for S3; call it as :meth:`secrets_manager`."""
+        return cast("Objects", self._client(OBJECT))
 
     def dynamodb(self) -> TableClient:
         """Return the client for DynamoDB; call it as :meth:`secrets_manager`."""
@@ -356,6 +383,8 @@ def _connect(key: _Key, attempts: int) -> BaseClient:
             connect_timeout=_CONNECT_TIMEOUT,
             read_timeout=_READ_TIMEOUT,
             max_pool_connections=_MAX_CONNECTIONS,
+            # An emulator has no host name for each bucket.
+            s3=None if key.endpoint is None else {"addressing_style": "path"},
             # Building botocore's default text takes a tenth of the time of a call. AWS's audit log contains this text.
             user_agent=f"ios-mdm/{__version__}",
         ),
@@ -403,8 +432,13 @@ def _record_date(key: _Key, *, parsed: Mapping[str, Mapping[str, Mapping[str, st
     _received_dates[key] = _ReceivedDate(date, time.monotonic())
 
 
-def _refuse_page(*, http_response: AWSResponse, **_rest: object) -> None:
-    """Refuse a web page with status 200, such as the login page of a proxy. botocore parses it as an empty answer."""
+def _refuse_page(*, http_response: AWSResponse, model: OperationModel, **_rest: object) -> None:
+    """Refuse a web page with status 200, such as the login page of a proxy. botocore parses it as an empty answer.
+
+    The content of an object in S3 is not checked here, because it can be read only once.
+    """
+    if model.has_streaming_output:
+        return
     if http_response.status_code < _FAILED and http_response.content.lstrip()[:9].lower().startswith(_PAGES):
         raise _PageError
 

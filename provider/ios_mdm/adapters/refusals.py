@@ -17,6 +17,7 @@ __all__ = [
     "IDENTITY",
     "KINDS",
     "MALFORMED",
+    "OBJECT",
     "QUEUE",
     "ROLE",
     "SCHEDULE",
@@ -59,8 +60,9 @@ ROLE = Kind("iam", "role", "IAM", ", or name an existing role under promotion.ro
 QUEUE = Kind("sqs", "queue", "SQS", ", or name an existing queue under promotion.deadLetterArn")
 TOPIC = Kind("sns", "topic", "SNS")
 IDENTITY = Kind("sts", "account", "STS")
+OBJECT = Kind("s3", "object", "S3", ", and s3:ListBucket on its bucket (docs/permissions.md)")
 TABLE = Kind("dynamodb", "table", "DYNAMODB")
-KINDS = (SECRET, SCHEDULE, ROLE, QUEUE, TOPIC, IDENTITY, TABLE)
+KINDS = (SECRET, SCHEDULE, ROLE, QUEUE, TOPIC, IDENTITY, OBJECT, TABLE)
 
 _CARRIES_VALUE = frozenset({"PutSecretValue"})
 """Operations whose refusal might quote a part of the value that was sent."""
@@ -123,6 +125,9 @@ _REFUSALS = {
     "DecryptionFailure": _BAD_KEY,
     "LimitExceededException": (
         "a quota of Secrets Manager is reached. Raise it, or wait a day until AWS has deleted old versions"
+    ),
+    "NoSuchBucket": (
+        "there is no such bucket. Correct distribution.channel.directory.path, or create the bucket, and run again"
     ),
     "EntityAlreadyExists": "another run created a role of this name at the same time. Run again",
     "QueueDeletedRecently": _QUEUE_GOES,

@@ -1,4 +1,4 @@
-"""Reads the certificate that a server presents in a TLS handshake. Nothing is verified, and no request is sent."""
+"""Reads the certificate that servers present in TLS handshakes. Nothing is verified, and no request is sent."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ios_mdm.adapters.tls_handshake import handshake_outcome, reason_text, seconds_left
 from ios_mdm.core.pair.observed import ServedCertificate
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ _LATE = "no answer in time"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsProbe:
-    """A ``Probe`` that uses TLS 1.2 or newer.
+    """A ``Probe`` that makes one handshake, and a second one if the server refuses the offer of an ATS client.
 
     Args:
-        seconds: time limit for one endpoint, connection and handshake together.
+        seconds: time limit for one endpoint, connections and handshakes together.
     """
 
     seconds: float = 3.0
@@ -55,38 +56,16 @@ class TlsProbe:
         return tuple(seen)
 
     def _served_certificate(self, host: str, endpoint: str) -> ServedCertificate:
+        deadline = time.monotonic() + self.seconds
         try:
-            certificate = self._certificate(host, endpoint)
+            outcome = handshake_outcome(host, lambda: _connection(endpoint, deadline), deadline)
         except (OSError, ValueError) as error:
             return ServedCertificate(endpoint=endpoint, sha256=None, problem=_problem(error))
-        if certificate is None:
-            return ServedCertificate(endpoint=endpoint, sha256=None, problem="no certificate was presented")
-        return ServedCertificate(endpoint=endpoint, sha256=hashlib.sha256(certificate).hexdigest())
-
-    def _certificate(self, host: str, endpoint: str) -> bytes | None:
-        # Nothing is verified, because an expired or unknown certificate must be reported, too.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        deadline = time.monotonic() + self.seconds
-        with _connection(endpoint, deadline) as raw:
-            # Memory buffers, because the timeout of a socket starts again with each byte that arrives.
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
-            while True:
-                try:
-                    tls.do_handshake()
-                except ssl.SSLWantReadError:
-                    pass
-                else:
-                    return tls.getpeercert(binary_form=True)
-                raw.sendall(outgoing.read())
-                raw.settimeout(_seconds_left(deadline))
-                data = raw.recv(16384)
-                if not data:
-                    raise ConnectionResetError
-                incoming.write(data)
+        if outcome.certificate is None:
+            problem = "no certificate was presented" if outcome.error is None else _problem(outcome.error)
+            return ServedCertificate(endpoint=endpoint, sha256=None, problem=problem, handshake=outcome.handshake)
+        sha256 = hashlib.sha256(outcome.certificate).hexdigest()
+        return ServedCertificate(endpoint=endpoint, sha256=sha256, handshake=outcome.handshake)
 
 
 def _connection(endpoint: str, deadline: float) -> socket.socket:
@@ -99,28 +78,21 @@ def _connection(endpoint: str, deadline: float) -> socket.socket:
     for number, (*_, where) in enumerate(found):
         try:
             return socket.create_connection(
-                (str(where[0]), int(where[1])), timeout=_seconds_left(deadline) / (len(found) - number)
+                (str(where[0]), int(where[1])), timeout=seconds_left(deadline) / (len(found) - number)
             )
         except OSError as error:
             refusal = error
     raise refusal
 
 
-def _seconds_left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
-
-
 def _problem(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"no TLS handshake: {(error.reason or 'TLS error').lower().replace('_', ' ')}"
+        return f"no TLS handshake: {reason_text(error.reason or 'TLS error')}"
     problems = {
         socket.gaierror: "the host name does not resolve",
         TimeoutError: _LATE,
         ConnectionRefusedError: "connection refused",
-        ConnectionResetError: "the connection was closed before a certificate was presented",
+        ConnectionError: "the connection was closed before a certificate was presented",
         ValueError: "it is not host:port, or the server name is not valid",
     }
     known = next((text for kind, text in problems.items() if isinstance(error, kind)), None)

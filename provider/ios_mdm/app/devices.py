@@ -114,7 +114,7 @@ def known_devices(settings: DistributionSettings, open_ledger: Callable[[str], L
     """
     try:
         if isinstance(settings.devices, list):
-            return len(settings.devices)
+            return len(settings.devices) or None
         if settings.devices.file is not None:
             return len(listed_devices(base / settings.devices.file)) or None
         # If the ledger is empty, the webhook may not have been set up when devices enrolled.

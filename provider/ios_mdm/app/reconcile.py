@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ios_mdm.app.delivery import DeliveryRequest, ProfileContent
+from ios_mdm.app.delivery.content import ProfileContent
+from ios_mdm.app.delivery.service import DeliveryRequest
 from ios_mdm.app.pair.identity import check_pair_owner
 from ios_mdm.app.switch_request import switch_request
 from ios_mdm.core.pair.home import Home, profile_identifier
@@ -21,7 +22,10 @@ from ios_mdm.errors import OwnershipError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ios_mdm.app.delivery import Delivery, DeliveryService
+    from ios_mdm.app.delivery.distributor import Delivery
+    from ios_mdm.app.delivery.files import FileDeliveryService
+    from ios_mdm.app.delivery.service import DeliveryService
+    from ios_mdm.app.gate import GateService
     from ios_mdm.app.pair.service import PairService
     from ios_mdm.app.pair.values import PairRequest, PairResult, PairView
     from ios_mdm.app.switch_request import SwitchRequest
@@ -108,12 +112,20 @@ class Reconciler:
         pairs: changes the pair.
         switches: changes the switch.
         deliveries: sends the profile; None if no profile is distributed.
+        gates: evaluates the gate after the delivery; None if the definition has no gate.
     """
 
-    def __init__(self, pairs: PairService, switches: SwitchService, deliveries: DeliveryService | None = None) -> None:
+    def __init__(
+        self,
+        pairs: PairService,
+        switches: SwitchService,
+        deliveries: DeliveryService | FileDeliveryService | None = None,
+        gates: GateService | None = None,
+    ) -> None:
         self._pairs = pairs
         self._switches = switches
         self._deliveries = deliveries
+        self._gates = gates
 
     def reconcile(self, request: ReconcileRequest) -> Progress:
         """Run all stages.
@@ -140,7 +152,7 @@ class Reconciler:
         """
         delivery = self._send(request, switch)
         if switch is not None:
-            self._promote_or_arm(switch)
+            self._promote_or_arm(self._switch_after_gate(switch, request.enrollment_ids))
         return delivery
 
     def delete(
@@ -221,6 +233,8 @@ class Reconciler:
                 assert progress.pair is not None  # noqa: S101 - ORDER
                 switch = switch_request(request.pair, request.promotion, progress.pair.view)
                 is_last = stage is Stage.ARM_AGAIN
+                if is_last and progress.delivery is not None:
+                    switch = self._switch_after_gate(switch, progress.delivery.enrollment_ids)
                 armed = self._promote_or_arm(switch) if is_last else self._switches.arm(switch)
                 return replace(progress, armed=armed or progress.armed)
 
@@ -251,6 +265,10 @@ class Reconciler:
             return None
         following = switch.next_request(due.to.version_id)
         return None if following is None else self._switches.arm(following)
+
+    def _switch_after_gate(self, switch: SwitchRequest, enrollment_ids: Sequence[str]) -> SwitchRequest:
+        """Return the request for the switch after the decision of its gate, which is recorded."""
+        return switch if self._gates is None else self._gates.record_decision(switch, enrollment_ids)
 
     def _send(self, request: DeliveryRequest, switch: SwitchRequest | None) -> Delivery:
         if self._deliveries is None:

@@ -13,15 +13,15 @@ from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
     from ios_mdm.core.pair.secret import SecretDescription
+    from ios_mdm.core.references import ApiKey
     from ios_mdm.ports import DescribedSecrets, SecretBytes
-    from ios_mdm.settings import NanoMdmSettings
 
 __all__ = ["api_key", "check_api_key", "password", "secret_value", "url_refusal"]
 
 _PORTS: Final = {"http": 80, "https": 443}
 _SPECIAL: Final = frozenset("/\\%;\0")
 """Characters in a decoded segment of a path that servers interpret differently."""
-_API_KEY = "distribution.channel.nanomdm.apiKeySecret"
+_CHANNEL: Final = "distribution.channel."
 
 
 def secret_value(secrets: SecretBytes, name: str, where: str) -> bytes:
@@ -46,33 +46,39 @@ def password(secrets: SecretBytes, name: str, where: str) -> str:
     return password_text(value)
 
 
-def check_api_key(secrets: DescribedSecrets, channel: NanoMdmSettings) -> SecretDescription:
-    """Check that the secret with the API key is for the channel's URL, and return it without reading its value.
+def check_api_key(secrets: DescribedSecrets, key: ApiKey, *, within: str = _CHANNEL) -> SecretDescription:
+    """Check that the secret with an API key is for the channel's URL, and return it without reading its value.
+
+    Args:
+        secrets: reads secrets.
+        key: reference to the API key.
+        within: start of the path of the reference, for messages.
 
     Raises:
         DefinitionError: The secret does not exist, is the secret of a pair, or is for another URL.
         StoreError: AWS refuses.
     """
-    found = _description(secrets, channel.api_key_secret, _API_KEY)
-    refused = url_refusal(channel.url, found.tags.get(URL_TAG), channel.api_key_secret)
+    where = f"{within}{key.where}"
+    found = _description(secrets, key.secret, where)
+    refused = url_refusal(key.url, found.tags.get(URL_TAG), key.secret)
     if refused is not None:
-        raise DefinitionError(f"{_API_KEY}: {refused}")
+        raise DefinitionError(f"{where}: {refused}")
     return found
 
 
-def api_key(secrets: SecretBytes, channel: NanoMdmSettings) -> str:
-    """Return the API key for the channel's URL.
+def api_key(secrets: SecretBytes, key: ApiKey, *, within: str = _CHANNEL) -> str:
+    """Return the API key for the channel's URL. The arguments are those of :func:`check_api_key`.
 
     Raises:
         DefinitionError: An error of :func:`check_api_key`, or the value cannot be an API key. The message does not
             quote the value.
         StoreError: AWS refuses.
     """
-    name = channel.api_key_secret
-    value = _value(secrets, check_api_key(secrets, channel), name, _API_KEY)
-    text = _text(value, name, _API_KEY).strip()
+    where = f"{within}{key.where}"
+    value = _value(secrets, check_api_key(secrets, key, within=within), key.secret, where)
+    text = _text(value, key.secret, where).strip()
     if not text:
-        raise DefinitionError(f"{_API_KEY}: the secret {name} is empty: store the MDM server's API key in it")
+        raise DefinitionError(f"{where}: the secret {key.secret} is empty: store the MDM server's API key in it")
     return text
 
 

@@ -8,7 +8,7 @@ answer.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ios_mdm.app.confirm import read_until
@@ -265,6 +265,23 @@ class SwitchService:
         self._report(f"scheduled for {schedule.at:%Y-%m-%d %H:%M} UTC: {_event_text(kind, request.switch)}")
         if promote is not None:
             self.confirm(request, promote)
+
+    def move_promotion(self, request: SwitchRequest) -> bool:
+        """Change the time of the schedule of a promotion that was armed before; return whether it changed.
+
+        Role, queue and alarms stay as they are. If the schedule has fired or was deleted, it is not created again.
+
+        Raises:
+            StoreError: The pair was changed concurrently, or AWS does not answer or refuses.
+        """
+        promote = request.promote
+        existing = self._scheduler.get(schedule_names(request.server, request.secret)[Kind.PROMOTE])
+        if promote is None or existing is None or is_for_promotion(existing, promote, request.secret_arn):
+            return False
+        if not is_for_promotion(replace(existing, at=promote.at), promote, request.secret_arn):
+            return False  # it is for another certificate
+        self._schedule(request, Kind.PROMOTE, replace(existing, at=promote.at), existing)
+        return True
 
     def disarm(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ _NAME = "ios-mdm"
 """Project name if Pulumi.yaml has none, and namespace of the keys in messages about a definition without a stack."""
 _STACK_KEYS = {"config", "encryptedkey", "encryptionsalt", "secretsprovider"}
 """A file with one of these keys is a stack file."""
+_STACK_FILE = re.compile(r"Pulumi\.(.+)\.ya?ml")
 _ADVICE = "name the file: `status Pulumi.<stack>.yaml`"
 
 
@@ -44,11 +46,13 @@ class Definition:
         path: Path of the file.
         base: Folder that relative paths in the definition start from: that of the project, as for the engine.
         settings: Parsed settings.
+        stack: ``project/stack`` of a stack file; None for a list of servers, or if the file has another name.
     """
 
     path: Path
     base: Path
     settings: StackSettings
+    stack: str | None = None
 
     def servers(self, name: str | None) -> Sequence[ServerSettings]:
         """Return the server called *name*, or all servers.
@@ -78,12 +82,14 @@ def read_definition(path: Path) -> Definition:
         raise DefinitionError(
             f"{path.name} is not a definition: use a stack file or a list of servers (docs/definition.md)"
         )
-    base, name = _base(path), _NAME
+    base, name, stack = _base(path), _NAME, None
     if _STACK_KEYS & raw.keys():
         project = _project(base / _PROJECT)
         name = str(project.get("name") or _NAME)
         config = raw.get("config")
         _check_size(path, config, name)
+        named = _STACK_FILE.fullmatch(path.name)
+        stack = None if named is None else f"{name}/{named[1]}"
         raw = _configuration(config, project, name)
     try:
         refuse_encrypted(raw, f"{name}:")
@@ -92,7 +98,7 @@ def read_definition(path: Path) -> Definition:
         # Lines about a server's file already start with the name of that file.
         lines = [f"{path.name}: {line}" if line.startswith(f"{name}:") else line for line in str(error).splitlines()]
         raise DefinitionError("\n".join(lines)) from None
-    return Definition(path=path, base=base, settings=settings)
+    return Definition(path=path, base=base, settings=settings, stack=stack)
 
 
 def _check_size(path: Path, config: object, name: str) -> None:

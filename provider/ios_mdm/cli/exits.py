@@ -45,8 +45,18 @@ class StatusCommand(click.Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
     ) -> click.Context:
         """Parse the arguments."""
-        try:
+        with self._usage_errors():
             return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, context: click.Context) -> object:
+        """Run the command, which can check the combination of its options."""
+        with self._usage_errors():
+            return super().invoke(context)
+
+    @contextlib.contextmanager
+    def _usage_errors(self) -> Iterator[None]:
+        try:
+            yield
         except click.ClickException as error:
             error.exit_code = self.usage_exit_code  # type: ignore[misc] # click asks the instance
             raise

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import io
 import sys
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 
-__all__ = ["echo", "escape_unencodable_characters"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["echo", "echo_parts", "escape_unencodable_characters"]
+
+_PARTS = 1_000
+"""Number of parts of a long output that are written at once."""
 
 
 def escape_unencodable_characters() -> None:
@@ -26,3 +34,10 @@ def echo(text: str, *, err: bool = False) -> None:
     click prints UTF-8 if the encoding of the stream is ASCII, unless the stream is an argument.
     """
     click.echo(text, file=sys.stderr if err else sys.stdout)
+
+
+def echo_parts(parts: Iterable[str]) -> None:
+    """Print a long text in parts to stdout. The parts contain the line feeds."""
+    rest = iter(parts)
+    while text := "".join(islice(rest, _PARTS)):
+        click.echo(text, nl=False, file=sys.stdout)

@@ -1,4 +1,4 @@
-"""``receive``: runs the collector, which records the events of an MDM server in a ledger."""
+"""``receive``: runs the collector, which records the events of an MDM server, and sends the profile to new devices."""
 
 from __future__ import annotations
 
@@ -11,64 +11,148 @@ import signal
 import sys
 import tempfile
 import threading
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import click
 
 from ios_mdm import wiring
 from ios_mdm.address import is_loopback
+from ios_mdm.app.collector.background import Background
+from ios_mdm.app.collector.periodic import Periodic
 from ios_mdm.cli.limited_log import LimitedHandler
+from ios_mdm.cli.mdm_server import MdmServer
 from ios_mdm.cli.output import echo
-from ios_mdm.errors import DefinitionError, IosMdmError
+from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
 from ios_mdm.files import KIB, file_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["run"]
+    from ios_mdm.app.collector.newcomers import Newcomers
+    from ios_mdm.ports import Ledger
+    from ios_mdm.wiring import Wiring
+
+__all__ = ["Options", "run"]
+
+GATE_INTERVAL = 600.0
+"""Seconds between two evaluations of the gates."""
+
+DAY = 86_400.0
+"""Seconds between two deletions of the records of devices that left."""
 
 MAX_PORT = 65535
 MAX_KEY_FILE = 4 * KIB
 
 
-def run(
-    *, ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, allow_host: Sequence[str]
-) -> None:
-    """Receive NanoMDM's webhook events and record in a ledger which devices have the profile."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Values of the options of ``receive``; None if an option is not used.
+
+    Args:
+        ledger: URL of the ledger; None for that of the definition.
+        definition: file of the definition with the MDM server; None to record only.
+        server: server of the definition that selects the MDM server.
+        listen: ``IP:PORT``.
+        hmac_key_file: file with the key of the events' signatures.
+        port_file: file that gets the bound ``IP:PORT``.
+        hosts: host names that unsigned requests may use.
+    """
+
+    ledger: str | None
+    definition: Path | None
+    server: str | None
+    listen: str
+    hmac_key_file: Path | None
+    port_file: Path | None
+    hosts: Sequence[str]
+
+
+def run(options: Options) -> None:
+    """Receive NanoMDM's webhook events, record them in a ledger, and send the profile to new devices."""
     try:
-        _receive(ledger, listen, hmac_key_file, port_file, allow_host)
+        _receive(options)
     except IosMdmError as error:
         echo(f"error: {error}", err=True)
         raise click.exceptions.Exit(2) from None
 
 
-def _receive(
-    ledger_url: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, hosts: Sequence[str]
-) -> None:
+def _receive(options: Options) -> None:
     wired = wiring.process_wiring()
     log = LimitedHandler(sys.stderr, wired.clock().now)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[log])
     logging.getLogger("tornado").setLevel(logging.WARNING)  # tornado logs a line for each malformed request
-    host, port = _address(listen)
-    key = None if hmac_key_file is None else _key(hmac_key_file)
-    collector = wired.collector(ledger_url, hmac_key=key, hosts=hosts)
+    for name in ("botocore", "httpx"):  # they log a line for each credential and each request
+        logging.getLogger(name).setLevel(logging.WARNING)
+    host, port = _address(options.listen)
+    key = None if options.hmac_key_file is None else _key(options.hmac_key_file)
+    mdm_server = None if options.definition is None else MdmServer.read(options.definition, options.server)
+    ledger = _ledger(options, wired, mdm_server)
     if key is None and not is_loopback(host):
         raise DefinitionError(
             f"{host} is not a loopback address, so without an HMAC key other machines can post events: set "
             "--hmac-key-file"
         )
-    stop = threading.Event()
+    # Only SimpleQueue is safe in a signal handler: other queues and events can deadlock there.
+    signals: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _frame: signals.put(number))
+    stop = threading.Event()
+    newcomers = None if mdm_server is None else mdm_server.newcomers(wired, ledger, stop.wait)
     with contextlib.ExitStack() as stack:
+        if newcomers is not None:
+            stack.callback(newcomers.close)
+        background = None if newcomers is None else stack.enter_context(Background(newcomers.send))
+        on_begun = None if background is None else background.add
+        collector = wired.collector(ledger, hmac_key=key, hosts=options.hosts, on_begun=on_begun)
         server = stack.enter_context(wired.http_server(collector, host=host, port=port))
-        if port_file is not None:
-            stack.callback(port_file.unlink, missing_ok=True)
-            _write(port_file, f"{server.address}\n")
+        if options.port_file is not None:
+            stack.callback(options.port_file.unlink, missing_ok=True)
+            _write(options.port_file, f"{server.address}\n")
         collector.prepare()
+        if newcomers is None:
+            echo("events are recorded only: without --definition, `up` sends the profile to new devices", err=True)
+        else:
+            _prepare(newcomers)
+        if mdm_server is not None:
+            deletes = Periodic(partial(mdm_server.delete_left_devices, wired, ledger), partial(stop.wait, DAY))
+            stack.enter_context(deletes)
+        if mdm_server is not None and mdm_server.has_gate:
+            moves = Periodic(partial(mdm_server.move_switches, wired), partial(stop.wait, GATE_INTERVAL))
+            stack.enter_context(moves)
         echo(f"listening on http://{server.address}/")
-        stop.wait()
+        signals.get()
+        stop.set()
+
+
+def _ledger(options: Options, wired: Wiring, mdm_server: MdmServer | None) -> Ledger:
+    """Return the ledger of the options.
+
+    Raises:
+        DefinitionError: Neither the options nor the definition name a ledger, or its URL is invalid.
+    """
+    if options.server is not None and mdm_server is None:
+        raise DefinitionError("--server names a server of a definition: add --definition")
+    if options.ledger is not None:
+        region = None if mdm_server is None else mdm_server.definition.settings.aws.region
+        return wired.ledger(options.ledger, region)
+    if mdm_server is None:
+        raise DefinitionError("no ledger is named: add --ledger sqlite:///path, or --definition FILE")
+    return mdm_server.ledger(wired)
+
+
+def _prepare(newcomers: Newcomers) -> None:
+    """Read the API key at the start, so that a wrong definition is an error at once.
+
+    If AWS does not answer, events are recorded, and the key is read when a device enrolls.
+    """
+    try:
+        newcomers.prepare()
+    except StoreError as error:
+        echo(f"warning: {error}. Events are recorded. The API key is read again when a device enrolls", err=True)
 
 
 def _address(listen: str) -> tuple[str, int]:

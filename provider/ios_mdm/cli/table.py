@@ -12,20 +12,21 @@ from ios_mdm.app.wording import local_time, notice_text
 from ios_mdm.core.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from ios_mdm.app.status.coverage import Distribution
     from ios_mdm.app.status.overview import Certificate, Overview
+    from ios_mdm.app.status.watched import Watched
+    from ios_mdm.core.connection.readiness import EndpointReadiness
 
-__all__ = ["show"]
+__all__ = ["show", "show_watched"]
 
 _WIDTH = 120
 """Columns if stdout is not a terminal. Wrapped lines in a log are hard to search."""
-_MAX_LISTED = 10
-"""Number of devices that the table lists. The others are counted; ``--json`` lists all."""
 _STYLES = {
     "ok": "green",
+    "at-risk": "yellow",
     "warning": "yellow",
     "unknown": "magenta",
     "critical": "bold red",
@@ -35,10 +36,36 @@ _STYLES = {
 
 def show(overview: Overview) -> None:
     """Print the table of a server to stdout."""
+    _print(_table(overview))
+
+
+def show_watched(found: Sequence[Watched]) -> None:
+    """Print the table of the watched certificates to stdout."""
+    level = max(one.level for one in found).name.lower()
+    table = Table(
+        title=Text.assemble("also watched: ", (level, _STYLES[level])), title_justify="left", show_header=False
+    )
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for one in found:
+        table.add_section()
+        table.add_row(one.name, _text(one.source))
+        if one.certificate is not None:
+            if one.certificate.subject is not None:
+                table.add_row("  subject", _text(one.certificate.subject))
+            if one.certificate.topic is not None:
+                table.add_row("  topic", _text(one.certificate.topic))
+            table.add_row("  valid", f"to {_utc(one.certificate.not_after)}, {one.days_left} days left")
+        for notice in one.notices:
+            table.add_row(_text(f"  {notice.severity}", str(notice.severity)), _text(notice_text(notice, one.now)))
+    _print(table)
+
+
+def _print(table: Table) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH)
-    console.print(_table(overview))
+    console.print(table)
 
 
 def _table(overview: Overview) -> Table:
@@ -64,6 +91,7 @@ def _table(overview: Overview) -> Table:
         table.add_row("applies", f"{_utc(overview.apply_at)}{here}")
     if overview.scheduled:
         table.add_row("", "automatically, by a schedule in AWS")
+    _endpoints(table, overview.endpoints)
     if overview.distribution is not None:
         _distribution(table, overview.distribution)
     if overview.notices:
@@ -92,21 +120,32 @@ def _certificate(table: Table, slot: str, one: Certificate | None) -> None:
     table.add_row("  valid", f"{_utc(one.not_before)} to {_utc(one.not_after)}, {one.days_left} days left")
 
 
+def _endpoints(table: Table, endpoints: Sequence[EndpointReadiness]) -> None:
+    if endpoints:
+        table.add_section()
+    for number, one in enumerate(endpoints):
+        style = str(one.verdict)
+        table.add_row("" if number else "endpoints", _text(f"{one.served.endpoint}: {one.text}", style))
+
+
 def _distribution(table: Table, one: Distribution) -> None:
     table.add_section()
     table.add_row("profile", one.identifier)
     table.add_row("  SHA-256", one.profile or "unknown")
     table.add_row("  devices", one.coverage_text)
+    if one.fleet is not None and one.fleet.size:
+        table.add_row("  states", one.fleet.states_text)
     for label, line in _missing(one):
         table.add_row(label, line)
 
 
 def _missing(one: Distribution) -> Iterator[tuple[Text, Text]]:
-    for device in one.missing[:_MAX_LISTED]:
+    for device in (found.status for found in one.first_missing):
         detail = f": {device.detail}" if device.detail else ""
         yield _text(f"  {device.state}", device.state), _text(f"{device.enrollment_id}{detail}")
-    if len(one.missing) > _MAX_LISTED:
-        yield Text("  …"), Text(f"and {len(one.missing) - _MAX_LISTED} more")
+    more = one.missing_count - len(one.first_missing)
+    if one.fleet is not None and one.first_missing and more > 0:
+        yield Text("  …"), Text(f"and {more} more: {one.fleet.command(one.fleet.lacking_states)}")
 
 
 def _utc(time: datetime) -> str:

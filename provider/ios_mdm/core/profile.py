@@ -12,9 +12,10 @@ import re
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ios_mdm.core.x509.digests import fingerprint
+from ios_mdm.core.x509.digests import fingerprint, root_digest
 from ios_mdm.core.x509.pem import CertificateError, chain
 from ios_mdm.core.x509.signatures import is_self_signed
 from ios_mdm.errors import DefinitionError
@@ -22,9 +23,14 @@ from ios_mdm.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography import x509
-
-__all__ = ["certificate_digests", "install_profile_command", "profile_digest", "trust_profile"]
+__all__ = [
+    "certificate_digests",
+    "install_profile_command",
+    "profile_digest",
+    "profile_identifier_of",
+    "trust_anchors",
+    "trust_profile",
+]
 
 # Frozen, because another namespace replaces the payloads on every device.
 _NAMESPACE = UUID("8b9f0c5e-52ad-4c0b-9d3b-3d3a2f0f6a11")
@@ -99,10 +105,26 @@ def profile_digest(profile: bytes) -> str:
     return hashlib.sha256(profile).hexdigest()
 
 
+def profile_identifier_of(profile: bytes) -> str:
+    """Return the PayloadIdentifier of a profile of :func:`trust_profile`."""
+    return str(plistlib.loads(profile)["PayloadIdentifier"])
+
+
 def certificate_digests(profile: bytes) -> frozenset[bytes]:
     """Return the SHA-256 of the DER of each certificate in a profile of :func:`trust_profile`, 32 bytes each."""
     payloads = plistlib.loads(profile)["PayloadContent"]
     return frozenset(hashlib.sha256(one["PayloadContent"]).digest() for one in payloads)
+
+
+def trust_anchors(profile: bytes) -> frozenset[str]:
+    """Return the digests of the roots in a profile of :func:`trust_profile`, 64 hex digits each.
+
+    They are the fingerprint and the :func:`root_digest` of each root. ``CertificateFacts.anchor`` is one of them for
+    each certificate that devices trust by this profile.
+    """
+    payloads = plistlib.loads(profile)["PayloadContent"]
+    roots = [x509.load_der_x509_certificate(one["PayloadContent"]) for one in payloads if one["PayloadType"] == _ROOT]
+    return frozenset(digest for root in roots for digest in (fingerprint(root), root_digest(root)))
 
 
 def _trusted_certificates(pem: str, server: str) -> list[tuple[x509.Certificate, str]]:

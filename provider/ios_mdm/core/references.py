@@ -5,12 +5,22 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ARN_PREFIX", "URL_TAG", "document_kind", "has_pair_tags", "is_under", "misplaced_kind", "secret_name"]
+__all__ = [
+    "ARN_PREFIX",
+    "URL_TAG",
+    "ApiKey",
+    "document_kind",
+    "has_pair_tags",
+    "is_under",
+    "misplaced_kind",
+    "secret_name",
+]
 
 URL_TAG: Final = "ios-mdm:url"
 """Key of the tag with the URL to which an API key may be sent. An administrator sets it; the provider never does."""
@@ -24,6 +34,21 @@ _MAX_CREDENTIAL: Final = 4096
 """Length limit in characters. Encoded in the header of a request, a value fits into nginx's default of 8 KiB (R40)."""
 _SEQUENCE: Final = 0x30
 _SHORT_LENGTH: Final = 0x80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """The reference of a channel to its API key.
+
+    Args:
+        where: key of the definition that names the secret, from ``distribution.channel`` on.
+        secret: name or ARN of the secret.
+        url: URL of the MDM server that gets the API key.
+    """
+
+    where: str
+    secret: str
+    url: str
 
 
 def secret_name(reference: str) -> str:

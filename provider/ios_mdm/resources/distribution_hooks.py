@@ -9,15 +9,21 @@ from pulumi.dynamic import CheckResult, ReadResult
 from pulumi.output import Unknown
 
 from ios_mdm import wiring
-from ios_mdm.app.delivery import DeliveryRequest, ProfileContent, check_owner, is_recorded, next_revision, unsent_count
+from ios_mdm.app.delivery.content import ProfileContent, next_revision
+from ios_mdm.app.delivery.due import DueCounts, due_counts
+from ios_mdm.app.delivery.secret_record import check_owner, is_recorded
+from ios_mdm.app.delivery.service import DeliveryRequest
+from ios_mdm.app.device_ids import enrollment_id_notices
 from ios_mdm.app.devices import devices_digest, devices_file, no_devices_advice
 from ios_mdm.app.pair.chains import chain_sha256, stored_chains
 from ios_mdm.app.reenrollment import reenrollment_notice
 from ios_mdm.app.switch_request import made_switch_request
 from ios_mdm.core.pair.decision import Phase, Severity
 from ios_mdm.core.pair.home import profile_identifier
+from ios_mdm.core.pair.layout import observed_pair
 from ios_mdm.errors import DefinitionError, DeliveryError, IosMdmError, TakenOverError
 from ios_mdm.resources.engine import progress, show_message, warning
+from ios_mdm.resources.file_hooks import is_file_drift, show_unconfirmed
 from ios_mdm.resources.hooks import refusal
 from ios_mdm.resources.plain import is_known
 from ios_mdm.resources.profile_distribution import ProfileDistributionProvider
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ios_mdm.app.switch_request import SwitchRequest
+    from ios_mdm.core.pair.secret import SecretDescription
+    from ios_mdm.ports import Ledger
     from ios_mdm.resources.plain import Wire
     from ios_mdm.wiring import Wiring
 
@@ -66,11 +74,19 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         before = replace(_content(olds, None), sha256=_digest(olds)) if olds else None
         revision = int(cast("int", olds["revision"])) if olds else 0
         inputs["revision"] = next_revision(before, revision, content)
-        unsent = 0
+        due = DueCounts()
         try:
             if settings.ledger is not None:
                 ledger = here.ledger(settings.ledger, _region(inputs))
-                unsent = unsent_count(ledger, str(inputs["server"]), _digest(olds or {}), devices or ())
+                _show_id_notices(inputs, settings, ledger, devices or ())
+                due = due_counts(
+                    ledger,
+                    str(inputs["server"]),
+                    _digest(olds or {}),
+                    devices or (),
+                    rules=settings.ledger_rules,
+                    now=here.clock().now(),
+                )
         except DeliveryError as error:
             _warn_unread_devices(inputs, error)
             inputs |= {**_UNREAD_DEVICES, "revision": revision + 1}
@@ -78,9 +94,10 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         # input is Unknown and not left out: a saved plan allows any value of an unknown input, but no new input.
         is_made = content.chains is not None and is_known(inputs["pairId"])
         inputs["profileSha256"] = content.digest if is_made else Unknown()  # type: ignore[no-untyped-call]
-        inputs["repairs"] = _repair_count(olds, news, inputs, content, unsent)
+        inputs["repairs"] = _repair_count(olds, news, inputs, content, due=due, devices=devices or ())
         if devices and not (olds and ProfileDistributionProvider.is_same(olds, inputs)):
             _warn_refused_channel(inputs, settings, here)
+        show_unconfirmed(str(inputs["server"]), settings.channel.files, inputs["profileSha256"])
         if before is not None and before.identifier != content.identifier:
             message = (
                 f"devices keep the profile {before.identifier}, and get {content.identifier} in addition: no profile "
@@ -141,8 +158,12 @@ def _is_lost(olds: Wire, news: Wire) -> bool:
     return store.describe(str(news["secret"])) is None
 
 
-def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent, unsent: int) -> int:
-    """Return the counter of repairs. A lost record or a device that enrolled again raises it, which plans an update.
+def _repair_count(
+    olds: Wire, news: Wire, inputs: Wire, content: ProfileContent, *, due: DueCounts, devices: Sequence[str]
+) -> int:
+    """Return the counter of repairs, which plans an update.
+
+    A lost record, a device that is due, or another decision of the gate raises it.
 
     Without a record of the sent profile, no reserve in it is armed.
     """
@@ -155,24 +176,46 @@ def _repair_count(olds: Wire, news: Wire, inputs: Wire, content: ProfileContent,
     check_owner(str(inputs["secret"]), found.arn, _resource_id(inputs), found)
     if not olds or not ProfileDistributionProvider.is_same(olds, {**inputs, "repairs": repairs}):
         return repairs
+    files = _settings(inputs).channel.files
+    if files is not None:
+        return repairs + int(is_file_drift(inputs, files, content, found))
     if not inputs["deviceCount"]:
         return repairs  # nothing is sent, so nothing is recorded
     if is_recorded(str(inputs["secret"]), found, content.trusted, wiring.process_wiring().clock().now()):
-        if not unsent:
+        messages = [_due_message(due, len(devices)), _gate_message(inputs, found, devices)]
+        message = "; ".join(filter(None, messages))
+        if not message:
             return repairs
         severity = Severity.NOTICE
-        message = (
-            f"{unsent} of {inputs['deviceCount']} devices enrolled again, or were not sent the profile: `up` sends it "
-            "to them"
-        )
     else:
         severity = Severity.WARNING
         message = (
-            "the record of the sent profile is missing: `up` sends the profile to the devices that do not have it, and "
-            "records it"
+            "the record of the sent profile is missing: `up` sends the profile to the devices that were not sent it, "
+            "and records it"
         )
     show_message(str(inputs["server"]), severity, message)
     return repairs + 1
+
+
+def _gate_message(inputs: Wire, found: SecretDescription, devices: Sequence[str]) -> str:
+    """Return the decision of the gate if the secret has another one; otherwise an empty text (R46)."""
+    settings, promotion = _settings(inputs), PromotionSettings.model_validate(inputs["promotion"])
+    gates = wiring.process_wiring().gates(settings, promotion, AwsSettings.model_validate(inputs["aws"]).region)
+    request = _switch_request(inputs) if gates is not None and is_known(inputs["switch"]) else None
+    if gates is None or request is None:
+        return ""
+    observed = observed_pair(request.secret, found)
+    decision = gates.decision(request, observed, None if settings.is_for_all else devices)
+    return "" if decision is None or decision.is_recorded else f"{decision.text}: `up` moves the switch"
+
+
+def _due_message(due: DueCounts, count: int) -> str:
+    parts = {
+        "enrolled again, or were not sent the profile: `up` sends it to them": due.unsent,
+        "failed or did not answer: `up` sends them the profile again": due.resent,
+        "did not report their certificates: `up` asks them again": due.asked,
+    }
+    return "; ".join(f"{number} of {count} devices {text}" for text, number in parts.items() if number)
 
 
 def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | None:
@@ -186,13 +229,22 @@ def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | No
         _warn_unread_devices(inputs, error)
         inputs |= _UNREAD_DEVICES
         return None
-    if not devices:
+    if not devices and settings.channel.files is None:
         message = (
             f"{no_devices_advice(settings)}. Without a device, the MDM server is not contacted and nothing is recorded "
             "as sent: a reserve is scheduled only if it was sent to devices before"
         )
         show_message(str(inputs["server"]), Severity.WARNING, message)
     return devices
+
+
+def _show_id_notices(inputs: Wire, settings: DistributionSettings, ledger: Ledger, devices: Sequence[str]) -> None:
+    """Report listed ids that cannot be those of devices, or that the ledger does not know."""
+    if settings.is_for_all:
+        return
+    server = str(inputs["server"])
+    for notice in enrollment_id_notices(server, devices, ledger, listed=devices_file(settings)):
+        show_message(server, notice.severity, notice.message)
 
 
 def _warn_unread_devices(inputs: Wire, error: IosMdmError) -> None:
@@ -268,7 +320,13 @@ def _deliver(inputs: Wire, *, former_identifier: str | None = None, is_channel_s
     described = here.store(region).describe(str(inputs["secret"]))
     check_owner(str(inputs["secret"]), str(inputs["secretArn"]), _resource_id(inputs), described)
     devices = _recipients(inputs, settings)
-    reconciler = here.reconciler(region, report=progress(server), warn=warning(server), distribution=settings)
+    reconciler = here.reconciler(
+        region,
+        report=progress(server),
+        warn=warning(server),
+        distribution=settings,
+        promotion=PromotionSettings.model_validate(inputs["promotion"]),
+    )
     digests = cast("Wire", inputs["chains"]) if is_known(inputs["chains"]) else {}
     chains = stored_chains(
         here.store(region), str(inputs["secret"]), {int(number): str(digest) for number, digest in digests.items()}
@@ -283,7 +341,8 @@ def _deliver(inputs: Wire, *, former_identifier: str | None = None, is_channel_s
             former_identifier=former_identifier,
             listed=devices_file(settings),
             is_channel_same=is_channel_same,
-            channel=settings.channel.nanomdm.url,
+            channel=settings.channel.chosen.destination,
+            is_for_all=settings.is_for_all,
         ),
         _switch_request(inputs),
     )

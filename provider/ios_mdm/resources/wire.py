@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from ios_mdm.app.recorded_offers import RecordedOffer, RecordedOffers
+from ios_mdm.core.pair.decision import Gate
 from ios_mdm.core.pair.definition import OfferedCertificate, Slot
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch
@@ -54,9 +55,18 @@ def desired_block(desired: DesiredState) -> Wire:
         "main": name_of(desired.main),
         **following,
         "reserve": name_of(desired.reserve),
+        **({} if desired.gate is None else {"gate": _gate_text(desired.gate)}),
         "trusted": list(desired.trusted_ordinals),
         "reason": desired.reason,
     }
+
+
+def _gate_text(gate: Gate) -> str:
+    if gate.is_open:
+        return f"open: at least {gate.minimum} % of the devices have the reserve"
+    return (
+        f"closed until {gate.minimum} % of the devices have the reserve, at the latest {gate.latest:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def certificate_block(certificate: PublicCertificate) -> Wire:
@@ -148,11 +158,21 @@ def switch_block(switch: Switch, *, alarms: bool = True) -> Wire:
 def _promote_block(promote: Promote | None) -> Wire | None:
     if promote is None:
         return None
-    return {
+    block: Wire = {
         "at": time_text(promote.at),
         "certificate": promote.certificate,
         "version": promote.version,
         "formerVersion": promote.former_version,
+    }
+    return block if promote.gate is None else {**block, "gate": _gate_block(promote.gate)}
+
+
+def _gate_block(gate: Gate) -> Wire:
+    return {
+        "isOpen": gate.is_open,
+        "minimum": gate.minimum,
+        "early": time_text(gate.early),
+        "latest": time_text(gate.latest),
     }
 
 
@@ -178,6 +198,18 @@ def _promote_of(block: Wire | None) -> Promote | None:
         certificate=int(cast("int", block["certificate"])),
         version=str(block["version"]),
         former_version=str(block["formerVersion"]),
+        gate=_gate_of(cast("Wire | None", block.get("gate"))),
+    )
+
+
+def _gate_of(block: Wire | None) -> Gate | None:
+    if block is None:
+        return None
+    return Gate(
+        is_open=bool(block["isOpen"]),
+        minimum=int(cast("int", block["minimum"])),
+        early=_time(block["early"]),
+        latest=_time(block["latest"]),
     )
 
 

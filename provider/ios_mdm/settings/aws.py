@@ -34,6 +34,8 @@ class PromotionSettings(Model):
     lead_minutes: Annotated[StrictInt, Field(ge=0, le=60 * 24 * 30)] = 1440
     hold: StrictBool = False
     schedule: StrictBool = True
+    minimum_coverage: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
+    ignore_silent_days: Annotated[StrictInt, Field(ge=1, le=3650)] | None = None
     role_arn: RoleArn | None = None
     permissions_boundary_arn: BoundaryArn | None = None
     dead_letter_arn: QueueArn | None = None
@@ -48,4 +50,8 @@ class PromotionSettings(Model):
             )
         if self.alarm_arn is not None and not self.schedule:
             raise ValueError("has both alarmArn and schedule: false: an alarm is a schedule, so remove one of them")
+        if self.ignore_silent_days is not None and self.minimum_coverage is None:
+            raise ValueError(
+                "has ignoreSilentDays without minimumCoverage, so it has no effect: add minimumCoverage, or remove it"
+            )
         return self

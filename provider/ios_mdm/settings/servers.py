@@ -22,6 +22,7 @@ from ios_mdm.settings.certificates import (
 )
 from ios_mdm.settings.distribution import DistributionSettings
 from ios_mdm.settings.fields import Address, Days, Endpoint, Fingerprint, Model, Name, PairId, SecretArn
+from ios_mdm.settings.watch import WatchSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -73,7 +74,14 @@ class ServerSettings(Model):
             if install is not None and install.password_secret is not None:
                 yield f"{slot}.install.passwordSecret", install.password_secret
         if self.distribution is not None:
-            yield "distribution.channel.nanomdm.apiKeySecret", self.distribution.channel.nanomdm.api_key_secret
+            key = self.distribution.channel.chosen.key
+            if key is not None:
+                yield f"distribution.channel.{key.where}", key.secret
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether a ledger records which devices have the profile."""
+        return self.distribution is not None and self.distribution.ledger is not None
 
     @property
     def room_for_tags(self) -> int:
@@ -132,16 +140,18 @@ class ServerSettings(Model):
                 lead_minutes=self.promotion.lead_minutes,
                 hold=self.promotion.hold,
                 schedule=self.promotion.schedule,
+                minimum_coverage=self.promotion.minimum_coverage,
             ),
             distrust=frozenset(map(fingerprint_digits, self.distrust)),
         )
 
 
 class StackSettings(Model):
-    """Configuration of a stack: ``ios-mdm:aws`` and ``ios-mdm:servers``."""
+    """Configuration of a stack: ``ios-mdm:aws``, ``ios-mdm:servers`` and ``ios-mdm:watch``."""
 
     aws: AwsSettings = Field(default_factory=AwsSettings)
     servers: Annotated[list[ServerSettings], Field(min_length=1)]
+    watch: list[WatchSettings] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -155,12 +165,18 @@ class StackSettings(Model):
                     f"{server.room_for_tags}, because AWS allows 50 tags and each certificate needs one until it "
                     "expires: remove tags, or let main change less often"
                 )
-            for key, secret in server.secret_references:
-                if is_under(secret, self.aws.secret_prefix):  # R39
-                    raise ValueError(
-                        f"server {server.name!r}: {key} names a secret under {self.aws.secret_prefix}/, which is "
-                        "reserved for the private keys of pairs: use a secret with another name"
-                    )
+            if server.promotion.minimum_coverage is not None and not server.has_ledger:
+                raise ValueError(
+                    f"server {server.name!r}: promotion.minimumCoverage needs the ledger, which records the devices "
+                    "that have the reserve: add distribution.ledger"
+                )
+            self._check_references(f"server {server.name!r}", server.secret_references)
+        folders = _duplicates(filter(None, map(_folder, self.servers)))
+        if folders:
+            raise ValueError(
+                f"servers: the folder {folders[0]!r} is used twice: choose another distribution.channel.directory.path "
+                "for each server"
+            )
         shared = _duplicates(filter(None, map(profile_identifier, self.servers)))
         if shared:
             raise ValueError(
@@ -169,17 +185,40 @@ class StackSettings(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _unique_watches(self) -> Self:
+        twice = _duplicates(one.name for one in self.watch)
+        if twice:
+            raise ValueError(f"watch: the name {twice[0]!r} is used twice: choose a unique name for each certificate")
+        for one in self.watch:
+            self._check_references(f"watch {one.name!r}", one.secret_references)
+        return self
+
+    def _check_references(self, owner: str, references: Iterable[tuple[str, str]]) -> None:
+        for key, secret in references:
+            if is_under(secret, self.aws.secret_prefix):  # R39
+                raise ValueError(
+                    f"{owner}: {key} names a secret under {self.aws.secret_prefix}/, which is reserved for the private "
+                    "keys of pairs: use a secret with another name"
+                )
+
 
 class FolderStackSettings(Model):
-    """Configuration of a stack with its servers in a folder: ``ios-mdm:aws`` and ``ios-mdm:serversDirectory``."""
+    """Configuration of a stack with its servers in a folder: ``ios-mdm:serversDirectory`` instead of the servers."""
 
     aws: AwsSettings = Field(default_factory=AwsSettings)
     servers_directory: Annotated[StrictStr, Field(min_length=1)]
+    watch: list[WatchSettings] = Field(default_factory=list)
 
 
 def profile_identifier(server: ServerSettings) -> str | None:
     """Return the profile identifier of a server, or None if the server has no distribution."""
     return None if server.distribution is None else server.distribution.profile.identifier
+
+
+def _folder(server: ServerSettings) -> str | None:
+    files = None if server.distribution is None else server.distribution.channel.files
+    return None if files is None else files.destination
 
 
 def _duplicates(values: Iterable[str]) -> list[str]:

@@ -32,7 +32,7 @@ def wired(tables: Tables, base: Path) -> Wiring:
 def test_all_processes_see_the_same(tables: Tables, tmp_path: Path) -> None:
     """A second pipeline sends only what is missing, and `status` counts what the collector recorded."""  # R41
     url = tables.new_ledger().table.url
-    first, second, collector, status = (wired(tables, tmp_path / one).ledger(url) for one in "1234")
+    first, second, collector, status = (wired(tables, tmp_path / one).ledger(url, None) for one in "1234")
     for device in ("a", "b"):
         record_authenticate(collector, device, at=START)
         record_device(collector, device, enrolled=True, at=START + timedelta(seconds=1))
@@ -68,7 +68,7 @@ def test_another_form_is_refused(url: str, tmp_path: Path) -> None:
     """The error has the forms of a URL."""
     assert table_name(url) is None
     with pytest.raises(DefinitionError, match=r"sqlite:////absolute/path or dynamodb://table"):
-        Wiring(environ={}, base=tmp_path).ledger(url)
+        Wiring(environ={}, base=tmp_path).ledger(url, None)
 
 
 def test_devices_are_sorted_over_all_parts(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:

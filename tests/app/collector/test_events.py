@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import plistlib
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ios_mdm.app.collector.events import WebhookError, event_from_webhook
+from ios_mdm.app.collector.events import MAX_CERTIFICATES, WebhookError, event_from_webhook
+from ios_mdm.core.http import MAX_BODY
 from ios_mdm.core.ledger.values import Answer, AnswerStatus
 from tests.support.events import EVENT_TIME, event
 
@@ -68,6 +70,95 @@ def test_a_long_reason_is_cut() -> None:
     read = event_from_webhook(answer_event("Error", raw_payload=report({"LocalizedDescription": "x" * 100_000})))
     assert read.answer is not None
     assert len(read.answer.detail) == 1000
+
+
+def certificate_list(certificates: Any, *, status: str = "Acknowledged", **fields: Any) -> bytes:
+    """Return the event of an answer to a CertificateList, with *fields* of the event."""
+    payload = plistlib.dumps({"Status": status, "CommandUUID": "c1", "CertificateList": certificates})
+    return event(status=status, command_uuid="c1", raw_payload=base64.b64encode(payload).decode(), **fields)
+
+
+def list_entries(*certificates: bytes) -> list[dict[str, Any]]:
+    """Return the entries of these certificates, as a device reports them."""
+    return [{"CommonName": f"name {one[:30]!r}", "Data": one, "IsIdentity": False} for one in certificates]
+
+
+def test_a_list_of_certificates_becomes_their_digests() -> None:
+    """The digest of each certificate is the SHA-256 of its DER. The answer counts as an acknowledgment."""  # R44
+    read = event_from_webhook(certificate_list(list_entries(b"one", b"two", b"one")))
+    assert read.certificates == frozenset(hashlib.sha256(one).digest() for one in (b"one", b"two"))
+    assert read.answer == Answer(command_uuid="c1", status=AnswerStatus.ACKNOWLEDGED)
+    assert read.enrolled
+
+
+def test_only_digests_of_certificates_are_kept() -> None:
+    """Names and contents of certificates are in no field of the event."""  # R44
+    read = event_from_webhook(certificate_list(list_entries(b"der of a private person")))
+    assert "name" not in repr(read)
+    assert "private person" not in repr(read)
+
+
+def test_an_empty_list_is_a_list() -> None:
+    """A device without any certificate reports an empty list, which withdraws a proof."""  # R44
+    assert event_from_webhook(certificate_list([])).certificates == frozenset()
+
+
+@pytest.mark.parametrize(
+    "certificates",
+    [
+        *("text", 7, {"Data": b"one"}, ["text"], [b"one"], [[]]),
+        *([*list_entries(b"one"), {"CommonName": "no data"}], [{"Data": "text"}]),
+        *([{"Data": 7}], [{"Data": list_entries(b"one")}], [{"Data": b""}]),
+    ],
+)
+def test_a_malformed_list_is_no_list(certificates: object) -> None:
+    """A list with an unreadable entry may lack a certificate that the device has, so it withdraws no proof."""  # R44
+    read = event_from_webhook(certificate_list(certificates))
+    assert read.certificates is None
+    assert read.answer is not None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *("", "%%%", 7, base64.b64encode(b"CertificateList").decode()),
+        base64.b64encode(plistlib.dumps(["CertificateList"])).decode(),
+        base64.b64encode(plistlib.dumps({"QueryResponses": {"CertificateList": list_entries(b"one")}})).decode(),
+        base64.b64encode(plistlib.dumps({"CertificateList": list_entries(b"one")})[:-40]).decode(),
+    ],
+)
+def test_an_answer_without_a_readable_list_is_an_acknowledgment(payload: object) -> None:
+    """Answers to other commands have no list, and a report that cannot be read does not hide the answer."""  # R44
+    read = event_from_webhook(answer_event("Acknowledged", raw_payload=payload))
+    assert read.certificates is None
+    assert read.answer == Answer(command_uuid="c1", status=AnswerStatus.ACKNOWLEDGED)
+
+
+@pytest.mark.parametrize("status", ["Error", "NotNow", "Idle", "CommandFormatError"])
+def test_only_an_acknowledgment_has_a_list(status: str) -> None:
+    """In other answers, Apple defines no list."""  # R44
+    assert event_from_webhook(certificate_list(list_entries(b"one"), status=status)).certificates is None
+
+
+def test_a_list_of_a_user_channel_is_not_that_of_the_device() -> None:
+    """A user of a device has other certificates than the device."""  # R44
+    ids = {"id": "D1:user", "parent_id": "D1", "type": "User"}
+    assert event_from_webhook(certificate_list(list_entries(b"one"), ids=ids)).certificates is None
+
+
+def test_the_longest_list_is_read() -> None:
+    """The longest body that the collector accepts has hundreds of certificates."""  # R40 R44
+    certificates = [number.to_bytes(2, "big") * 600 for number in range(700)]
+    body = certificate_list(list_entries(*certificates))
+    assert MAX_BODY * 3 // 4 < len(body) < MAX_BODY
+    assert event_from_webhook(body).certificates == frozenset(hashlib.sha256(one).digest() for one in certificates)
+
+
+def test_more_certificates_than_a_device_has_are_no_list() -> None:
+    """The number is limited, so that one answer costs the ledger a bounded number of lookups."""  # R40 R44
+    certificates = [number.to_bytes(2, "big") for number in range(MAX_CERTIFICATES + 1)]
+    assert event_from_webhook(certificate_list(list_entries(*certificates[:-1]))).certificates is not None
+    assert event_from_webhook(certificate_list(list_entries(*certificates))).certificates is None
 
 
 def test_an_idle_device_only_shows_that_it_is_there() -> None:
@@ -137,7 +228,7 @@ FIELDS = st.fixed_dictionaries(
         "raw_payload": st.binary().map(lambda raw: base64.b64encode(raw).decode())
         | st.recursive(st.text() | st.integers(-(2**62), 2**62), lambda inner: st.lists(inner, max_size=3))
         .filter(lambda value: "\x00" not in repr(value))
-        .map(lambda value: base64.b64encode(_plist({"ErrorChain": value})).decode())
+        .map(lambda value: base64.b64encode(_plist({"ErrorChain": value, "CertificateList": value})).decode())
         | JSON,
     },
 )
@@ -164,6 +255,9 @@ def _plist(value: dict[str, Any]) -> bytes:
 @example(b'{"topic": ' + b"9" * 5000 + b"}")
 @example(answer_event("Error", raw_payload=base64.b64encode(b"<plist>" + b"<array>" * 50_000).decode()))
 @example(answer_event("Error", raw_payload=base64.b64encode(b"<plist><integer>" + b"9" * 5000).decode()))
+@example(
+    answer_event("Acknowledged", raw_payload=base64.b64encode(b"<plist>CertificateList" + b"<array>" * 9).decode())
+)
 @example(answer_event("Error", raw_payload=base64.b64encode(b'<!DOCTYPE p [<!ENTITY a "b">]><plist>&a;').decode()))
 def test_nothing_that_is_posted_breaks_the_reader(body: bytes) -> None:
     """Each posted body results in an event that the ledger can record, or in a WebhookError."""
@@ -175,6 +269,7 @@ def test_nothing_that_is_posted_breaks_the_reader(body: bytes) -> None:
     if read.answer is not None:
         assert read.answer.status in {AnswerStatus.ACKNOWLEDGED, AnswerStatus.ERROR, AnswerStatus.NOT_NOW}
         assert read.answer.detail == "" or read.answer.detail.isprintable()
+    assert read.certificates is None or {len(one) for one in read.certificates} <= {32}
 
 
 def test_the_time_of_an_event_is_its_own() -> None:

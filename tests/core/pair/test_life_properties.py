@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ios_mdm.app.delivery import DeliveryService
+from ios_mdm.app.delivery.service import DeliveryService
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.pair.values import PairRequest
 from ios_mdm.app.reconcile import Distribution, Reconciler, ReconcileRequest
@@ -78,6 +78,9 @@ class TakingChannel:
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return all ids as one batch."""
         return [enrollment_ids]
+
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept the command."""

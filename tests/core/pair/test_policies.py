@@ -432,6 +432,17 @@ class TestWarnings:
         both = replace(sent, sent=frozenset({1, 2}))
         assert policies.distribution_missing(at(START, waits=RESERVED, observed=both)) is None
 
+    def test_gate_closed(self) -> None:
+        """R46: the notice has the condition; ``test_gate`` has its text and its severity."""
+        wish = definition(IssueReserve(when=When.NOW, apply=AfterDays(days=30)))
+        gated = replace(wish, promotion=replace(wish.promotion, minimum_coverage=95))
+        assert policies.gate_closed(at(START, wish, waits=RESERVED)) is None
+        answer = policies.gate_closed(at(START, gated, waits=RESERVED))
+        assert answer is not None
+        assert "if at least 95 % of the devices have it" in answer.message
+        held = replace(gated, promotion=replace(gated.promotion, hold=True))
+        assert policies.gate_closed(at(START, held, waits=RESERVED)) is None
+
     def test_promotion_needs_run(self) -> None:
         """Without schedules, a notice has the time at which a run makes the reserve main."""  # R36
         alone = replace(definition(), promotion=Promotion(schedule=False))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 from ios_mdm import wiring
-from ios_mdm.app import delivery, switch_reader
+from ios_mdm.app import switch_reader
+from ios_mdm.app.delivery import content
 from ios_mdm.app.pair import effects, values
 from ios_mdm.core.pair.observed import ServedCertificate
 from ios_mdm.core.profile import trust_profile
@@ -114,6 +115,9 @@ class Queue:
         """Return a batch for each device."""
         return [(one,) for one in enrollment_ids]
 
+    def close(self) -> None:
+        """Close nothing: no connection is open."""
+
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Install the profile; it replaces only the profile with the same identifier."""
         if self.calls is not None and self.sent >= self.calls:
@@ -185,7 +189,7 @@ def hooks_on_worlds() -> Iterator[None]:
             (values, "uuid4", _random_id),
             (effects, "issue", _issue),
             (switch_reader, "run_concurrently", _one_by_one),
-            (delivery, "trust_profile", _profile),
+            (content, "trust_profile", _profile),
             *((module, "show_message", _silent) for module in (pair_hooks, distribution_hooks)),
             *(
                 (module, name, lambda _server: _silent)

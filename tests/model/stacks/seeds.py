@@ -13,7 +13,8 @@ from unittest.mock import patch
 from pulumi.dynamic import ReadResult
 
 from ios_mdm import wiring
-from ios_mdm.app import delivery, reconcile, switch_reader, switching
+from ios_mdm.app import reconcile, switch_reader, switching
+from ios_mdm.app.delivery import service
 from ios_mdm.app.pair import identity, reader
 from ios_mdm.app.pair.service import PairService
 from ios_mdm.app.reconcile import Reconciler
@@ -191,7 +192,7 @@ SEEDS = {
     ),
     "a former owner sends its profile": Seed(
         requirement="R34",
-        patches=tuple((module, "check_owner", _nothing) for module in (delivery, distribution_hooks)),
+        patches=tuple((module, "check_owner", _nothing) for module in (service, distribution_hooks)),
         story=Story(stacks=DEV | SAME_SECRET, limits={"take over": 1, "alone": 1}),
         complaint="which is the pair of copy",
     ),

@@ -17,9 +17,11 @@ class Limits:
 
     Args:
         connections: maximum number of open connections, less if the process can open fewer files. Further connections
-            wait in the queue of the operating system and are not refused, so a fleet that wakes up at once loses no
+            wait in queues of the operating system and are not refused, so a fleet that wakes up at once loses no
             event. The same number of requests can wait for the handler after their senders closed the connection.
-        backlog: length of that queue; the operating system may shorten it.
+        backlog: length of a queue; the operating system may shorten it.
+        queues: number of queues. With the defaults of Linux, they take 32,768 connections. One sender has at most
+            28,232 connections to a port at the same time (``net.ipv4.ip_local_port_range``).
         header: maximum size of a request's head (start line and headers), in bytes.
         small: maximum size of a small body, in bytes. All connections can send small bodies at the same time.
         first: bytes of a large body that a connection can send before it needs a place; less than ``small``.
@@ -31,11 +33,12 @@ class Limits:
             answer is known from the head.
         rate: minimum rate of a large body, in bytes per second.
         batch: maximum number of requests that the handler gets in one call.
-        stop: seconds that a stop waits for the answers to complete requests.
+        stop: seconds that a stop waits for the answers to requests that have arrived.
     """
 
     connections: int = 512
     backlog: int = 4096
+    queues: int = 8
     header: int = 16 * 1024
     small: int = 64 * 1024
     first: int = 32 * 1024

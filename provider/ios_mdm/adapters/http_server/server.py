@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
+import select
 import threading
-from typing import TYPE_CHECKING, Self
+from collections import deque
+from typing import TYPE_CHECKING, Final, Self
 
 from tornado.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
 from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
@@ -15,18 +16,24 @@ from tornado.netutil import add_accept_handler
 
 from ios_mdm.adapters.http_server.exchange import Exchange
 from ios_mdm.adapters.http_server.limits import Limits
+from ios_mdm.adapters.http_server.listening import listening_sockets
 from ios_mdm.adapters.http_server.work import Work
 from ios_mdm.core.http import MAX_BODY
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Callable, Sequence
 
     from tornado.httputil import HTTPConnection
 
     from ios_mdm.ports import HttpHandler
 
 __all__ = ["HttpServer"]
+
+_CHECK_SECONDS: Final = 0.01
+_IDLE_CHECKS: Final = 3
+"""Number of checks without unread bytes after which a stopping server is idle. Between two, a request is parsed."""
 
 
 class HttpServer:
@@ -49,12 +56,12 @@ class HttpServer:
         self._handler = handler
         self._limits = limits or Limits()
         try:
-            self._socket = _listening_socket(host, port, self._limits.backlog)
+            self._sockets = listening_sockets(host, port, backlog=self._limits.backlog, queues=self._limits.queues)
         except OSError as error:
             raise DefinitionError(
                 f"cannot listen on {host} port {port} ({error.strerror}): choose another address or port"
             ) from error
-        name, self.port = self._socket.getsockname()[:2]
+        name, self.port = self._sockets[0].getsockname()[:2]
         self.address = f"[{name}]:{self.port}" if ":" in name else f"{name}:{self.port}"
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -73,7 +80,7 @@ class HttpServer:
         self._thread.join()
 
     def stop(self) -> None:
-        """Accept no more connections. The end of the ``with`` block waits for the open ones."""
+        """Answer the requests that have arrived, and then close all connections. The end of the block waits for it."""
         with contextlib.suppress(RuntimeError):  # the server has stopped
             self._loop.call_soon_threadsafe(self._stop.set)
 
@@ -82,36 +89,39 @@ class HttpServer:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        with contextlib.closing(self._socket):
-            connections = _Connections(self._socket, self._handler, self._work, self._limits)
+        with contextlib.ExitStack() as stack:
+            for one in self._sockets:
+                stack.enter_context(one)
+            connections = _Connections(self._sockets, self._handler, self._work, self._limits)
             connections.resume()
             await self._stop.wait()
-            connections.pause()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._work.wait_until_finished(), self._limits.stop)
+                await asyncio.wait_for(self._finish(connections), self._limits.stop)
+            connections.pause()
             await connections.close()
             self._work.close()
 
-
-def _listening_socket(host: str, port: int, backlog: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.create_server((host, port), family=family, backlog=backlog)
-    opened.setblocking(False)
-    return opened
+    async def _finish(self, connections: _Connections) -> None:
+        """Wait until all requests that have arrived are answered."""
+        idle = 0
+        while idle < _IDLE_CHECKS:
+            await asyncio.sleep(_CHECK_SECONDS)
+            await self._work.wait_until_finished()
+            idle = 0 if connections.has_unread_bytes() else idle + 1
 
 
 class _Connections(HTTPServerConnectionDelegate):
     """Accepts connections up to the limit, and gives each request to a new ``Exchange``."""
 
-    def __init__(self, listening: socket.socket, handler: HttpHandler, work: Work, limits: Limits) -> None:
-        self._listening = listening
+    def __init__(self, listening: Sequence[socket.socket], handler: HttpHandler, work: Work, limits: Limits) -> None:
+        self._listening = deque(listening)
         self._handler = handler
         self._work = work
         self._limits = limits
         self._max_open = limits.descriptors
         self._places = asyncio.Semaphore(limits.large)
         self._open: set[HTTP1ServerConnection] = set()
-        self._remove: Callable[[], None] | None = None
+        self._remove: list[Callable[[], None]] = []
         self._is_paused = True
         work.on_answers = self._accept_next
         self._parameters = HTTP1ConnectionParameters(
@@ -125,14 +135,21 @@ class _Connections(HTTPServerConnectionDelegate):
     def resume(self) -> None:
         """Accept connections."""
         self._is_paused = False
-        self._remove = add_accept_handler(self._listening, self._accept)
+        self._listening.rotate()  # the first socket can take all places, so each of them is the first in turn
+        self._remove = [add_accept_handler(one, self._accept) for one in self._listening]
 
     def pause(self) -> None:
         """Accept no more connections."""
         self._is_paused = True
-        if self._remove is not None:
-            self._remove()
-            self._remove = None
+        self._stop_accepting()
+
+    def has_unread_bytes(self) -> bool:
+        """Return whether a connection waits in a queue, or an open one has received bytes that are not read yet."""
+        streams = (one.stream for one in self._open)
+        poll = select.poll()
+        for one in (*self._listening, *(stream.socket for stream in streams if not stream.closed())):
+            poll.register(one, select.POLLIN)
+        return bool(poll.poll(0))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -146,9 +163,8 @@ class _Connections(HTTPServerConnectionDelegate):
         connection = HTTP1ServerConnection(stream, self._parameters)
         self._open.add(connection)
         connection.start_serving(self)
-        if self._is_full and self._remove is not None:
-            self._remove()
-            self._remove = None
+        if self._is_full:
+            self._stop_accepting()
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Return the delegate of a new request. Only the first request of a connection gets an answer."""
@@ -167,6 +183,11 @@ class _Connections(HTTPServerConnectionDelegate):
         """Whether open connections, or requests whose senders closed the connection early, have reached the limit."""
         return max(len(self._open), self._work.unanswered) >= self._max_open
 
+    def _stop_accepting(self) -> None:
+        for remove in self._remove:
+            remove()
+        self._remove.clear()
+
     def _accept_next(self) -> None:
-        if self._remove is None and not self._is_paused and not self._is_full:
+        if not self._remove and not self._is_paused and not self._is_full:
             self.resume()

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Final
 from ios_mdm.adapters.ledgers import counting, queries, records
 from ios_mdm.adapters.ledgers.database import Database
 from ios_mdm.core.ledger.registers import NEVER, Enrollment, LastAnswer, Progress, began, microseconds, time_of
-from ios_mdm.core.ledger.values import DeviceEvent, DeviceRecord, DeviceState, Publication, StatePolicy
+from ios_mdm.core.ledger.values import (
+    DeviceEvent,
+    DeviceRecord,
+    DeviceState,
+    EnqueuedCommand,
+    Publication,
+    StatePolicy,
+)
 from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
@@ -112,21 +120,15 @@ class SqliteLedger:
         self, command_uuid: str, *, publication: Publication, epochs: Mapping[str, int], at: datetime
     ) -> None:
         """Record that a published profile was queued for devices. A repetition has no effect."""
-        server, revision, queued = publication.server, publication.revision, microseconds(at)
+        self.record_commands(
+            [EnqueuedCommand(command_uuid=command_uuid, epochs=epochs, at=at)], publication=publication
+        )
+
+    def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
+        """Record commands that install a published profile, in one transaction."""
         with self._database.writing() as connection:
-            row = (command_uuid, server, revision, queued)
-            if not connection.execute("INSERT INTO command VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount:
-                server, revision, queued = records.command(connection, command_uuid) or (server, revision, queued)
-            parameters = {"server": server, "revision": revision, "queued": queued, "never": NEVER}
-            connection.execute(_QUEUED, {**parameters, "epochs": json.dumps(dict(epochs))})
-            early = connection.execute(
-                "DELETE FROM stray WHERE command_uuid = ? "
-                "RETURNING enrollment_id, acknowledged, finality, answered, detail",
-                (command_uuid,),
-            ).fetchall()
-            for enrollment_id, acknowledged, *answer in early:
-                progress = Progress(revision=revision, acknowledged=acknowledged, answer=LastAnswer(queued, *answer))
-                records.add_progress(connection, server, enrollment_id, progress)
+            for one in commands:
+                _record_command(connection, one, publication)
 
     def record_asked(self, enrollment_ids: Iterable[str], *, at: datetime) -> None:
         """Record that a CertificateList was queued for devices."""
@@ -223,6 +225,23 @@ class SqliteLedger:
                 (before,),
             )
         return len(left)
+
+
+def _record_command(connection: sqlite3.Connection, command: EnqueuedCommand, publication: Publication) -> None:
+    command_uuid, queued = command.command_uuid, microseconds(command.at)
+    server, revision = publication.server, publication.revision
+    row = (command_uuid, server, revision, queued)
+    if not connection.execute("INSERT INTO command VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount:
+        server, revision, queued = records.command(connection, command_uuid) or (server, revision, queued)
+    parameters = {"server": server, "revision": revision, "queued": queued, "never": NEVER}
+    connection.execute(_QUEUED, {**parameters, "epochs": json.dumps(dict(command.epochs))})
+    early = connection.execute(
+        "DELETE FROM stray WHERE command_uuid = ? RETURNING enrollment_id, acknowledged, finality, answered, detail",
+        (command_uuid,),
+    ).fetchall()
+    for enrollment_id, acknowledged, *answer in early:
+        progress = Progress(revision=revision, acknowledged=acknowledged, answer=LastAnswer(queued, *answer))
+        records.add_progress(connection, server, enrollment_id, progress)
 
 
 def open_ledger(url: str, *, base: Path) -> Ledger:

@@ -19,11 +19,15 @@ from ios_mdm.errors import IosMdmError
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["WebhookError", "event_from_webhook"]
+__all__ = ["MAX_CERTIFICATES", "WebhookError", "event_from_webhook"]
+
+MAX_CERTIFICATES: Final = 5_000
+"""Maximum number of certificates in a list. A body of the maximum size has room for fewer real certificates."""
 
 _COMMAND_UUID: Final = re.compile(r"[!-~]{1,128}")
 _MAX_DETAIL: Final = 1000
 _MAX_TOPIC: Final = 100
+_LIST: Final = "CertificateList"
 _ENROLLMENT: Final = {"mdm.TokenUpdate": True, "mdm.CheckOut": False, "mdm.Connect": True}
 _STATUS: Final = {
     "Acknowledged": AnswerStatus.ACKNOWLEDGED,
@@ -60,6 +64,7 @@ def event_from_webhook(body: bytes) -> DeviceEvent:
     at = _time(event)
     answer = _answer(details) if topic == "mdm.Connect" else None
     is_user = bool(ids.text("parent_id"))
+    has_list = answer is not None and answer.status is AnswerStatus.ACKNOWLEDGED and not is_user
     return DeviceEvent(
         identity=_identity(body, event, details, enrollment_id),
         at=at,
@@ -68,6 +73,7 @@ def event_from_webhook(body: bytes) -> DeviceEvent:
         enrolled=None if is_user else _ENROLLMENT.get(topic),
         authenticated=topic == "mdm.Authenticate" and not is_user,
         answer=answer,
+        certificates=_certificates(details.text("raw_payload")) if has_list else None,
     )
 
 
@@ -110,7 +116,7 @@ def _answer(details: _Fields) -> Answer | None:
 def _error_chain(raw_payload: str) -> str:
     """Return a device's ErrorChain in one line; empty if there is no readable one."""
     try:
-        report = _Fields(plistlib.loads(base64.b64decode(raw_payload), fmt=plistlib.FMT_XML))
+        report = _report(base64.b64decode(raw_payload))
         chain = report.value.get("ErrorChain")
         links = [_Fields(link) for link in chain] if isinstance(chain, list) else []
         text = "; ".join(
@@ -121,6 +127,31 @@ def _error_chain(raw_payload: str) -> str:
     except Exception:  # noqa: BLE001 - plistlib raises many types on bad input; the status counts without its reason
         return ""
     return one_line(text[: 4 * _MAX_DETAIL], limit=_MAX_DETAIL)
+
+
+def _certificates(raw_payload: str) -> frozenset[bytes] | None:
+    """Return the SHA-256 of each certificate in the answer to a CertificateList, 32 bytes each; None for any other one.
+
+    The result is None, too, if the list or one of its entries cannot be read: an incomplete list would withdraw the
+    proof that a device has a certificate.
+    """
+    try:
+        payload = base64.b64decode(raw_payload)
+        if _LIST.encode() not in payload:  # most answers; parsing a plist takes longer
+            return None
+        listed = _report(payload).value.get(_LIST)
+    except Exception:  # noqa: BLE001 - plistlib raises many types on bad input; the status counts without its list
+        return None
+    if not isinstance(listed, list) or len(listed) > MAX_CERTIFICATES:
+        return None
+    contents = [_Fields(one).value.get("Data") for one in listed]
+    digests = [hashlib.sha256(one).digest() for one in contents if one and isinstance(one, bytes)]
+    return frozenset(digests) if len(digests) == len(contents) else None
+
+
+def _report(payload: bytes) -> _Fields:
+    """Return the fields of a device's message. Raises any error that *plistlib* raises on bad input."""
+    return _Fields(plistlib.loads(payload, fmt=plistlib.FMT_XML))
 
 
 @dataclass(frozen=True, slots=True)

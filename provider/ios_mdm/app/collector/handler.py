@@ -18,7 +18,7 @@ from ios_mdm.core.ledger.values import DeviceEvent
 from ios_mdm.errors import IosMdmError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ios_mdm.core.http import Request
     from ios_mdm.ports import Clock, Ledger
@@ -56,12 +56,15 @@ class Collector:
             not be able to reach the server. Requests of a web page in a browser on this machine are refused because of
             their host or content type.
         hosts: host names that unsigned requests may use, in addition to ``localhost`` and loopback addresses.
+        on_begun: called with the enrollment ids of devices whose enrollment began, after this is recorded. It must
+            return at once, because the answers to the requests wait for it.
     """
 
     ledger: Ledger
     clock: Clock
     hmac_key: bytes | None = field(repr=False)
     hosts: Sequence[str] = ()
+    on_begun: Callable[[Sequence[str]], None] = lambda _ids: None
 
     def prepare(self) -> None:
         """Open the ledger before the first request, because an error during a request loses events.
@@ -123,19 +126,21 @@ class Collector:
     def _record(self, events: Sequence[DeviceEvent]) -> Response:
         """Record *events*; return the answer to each of them."""
         try:
-            if events:
-                self.ledger.record_events(events, now=self.clock.now())
+            begun = self.ledger.record_events(events, now=self.clock.now()) if events else ()
         except IosMdmError as error:
             _log.error("%d events are lost: %s", len(events), error)
             return Response(status=500, text="not recorded")
         for one in events:
             _log.info("%s %s %s", one.topic, one.enrollment_id, one.answer.status if one.answer else "")
+        if begun:
+            self.on_begun(begun)
         return Response(status=200, text="recorded")
 
 
 def _has_effect(event: DeviceEvent) -> bool:
     """Return whether the ledger records an event."""
-    return event.enrolled is not None or event.authenticated or event.answer is not None
+    has_report = event.answer is not None or event.certificates is not None
+    return event.enrolled is not None or event.authenticated or has_report
 
 
 def _signature_refusal(claimed: str) -> Response | None:

@@ -22,7 +22,7 @@ from ios_mdm.core.pair.definition import InstallMain
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.layout import HIGHEST_TAG, observed_pair
 from ios_mdm.core.pair.lifecycle import desired_state
-from ios_mdm.core.pair.policies import address_presents_another_certificate
+from ios_mdm.core.pair.policies import address_presents_another_certificate, connection_notices
 from ios_mdm.core.pair.steps import next_step
 
 if TYPE_CHECKING:
@@ -85,19 +85,18 @@ class PairReader:
         notices = tuple(one for one in found if one is not None)
         if notices:
             view = replace(view, desired=replace(view.desired, notices=(*notices, *view.desired.notices)))
-        return view if observed is not None else self._with_address_notice(request, view)
+        return view if observed is not None else self._with_address_notices(request, view)
 
-    def _with_address_notice(self, request: PairRequest, view: PairView) -> PairView:
-        """Return the view of a new pair, with a notice if a server at its address presents another certificate."""
+    def _with_address_notices(self, request: PairRequest, view: PairView) -> PairView:
+        """Return the view of a new pair, with notices about a server that answers at its address."""
         if self._probe is None or not request.endpoints:
             return view
         served = self._probe.served_certificates(request.definition.host, request.endpoints)
         main = request.definition.main
         sha256 = main.offered.sha256 if isinstance(main, InstallMain) else None
-        notice = address_presents_another_certificate(served, sha256)
-        if notice is None:
-            return view
-        return replace(view, desired=replace(view.desired, notices=(*view.desired.notices, notice)))
+        other = address_presents_another_certificate(served, sha256)
+        found = (*(() if other is None else (other,)), *connection_notices(served))
+        return replace(view, desired=replace(view.desired, notices=(*view.desired.notices, *found)))
 
     def observe_again(self, request: PairRequest, view: PairView) -> PairView:
         """Return the pair after the record of its promotion was removed. Raises the errors of :meth:`look`.

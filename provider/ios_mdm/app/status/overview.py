@@ -15,17 +15,19 @@ from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.app.reenrollment import reenrollment_notice
 from ios_mdm.app.references import check_api_key
 from ios_mdm.app.status.coverage import Distribution, distribution
+from ios_mdm.app.status.lost import PlannedSwitch
 from ios_mdm.app.status.scheduled import failed_calls, is_scheduled
+from ios_mdm.app.stored_definition import existing_pair, stored_definition
 from ios_mdm.app.switch_reader import SwitchReader
 from ios_mdm.app.switch_request import made_switch_request
+from ios_mdm.core.connection.readiness import certificate_notices, endpoint_readiness
 from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import Notice, Phase, Severity
-from ios_mdm.core.pair.definition import IssueReserve, OfferedCertificate, Slot, When
+from ios_mdm.core.pair.definition import IssueReserve, Slot, When
 from ios_mdm.core.pair.encryption import key_notices
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.lifecycle import desired_state
-from ios_mdm.core.pair.observed import Role
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.steps import Issue, MoveLabel, Restore, Setting, next_step, step_description
 from ios_mdm.core.pair.switch import switch
@@ -39,9 +41,11 @@ from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
 from ios_mdm.parallel import run_concurrently
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+    from typing import Self
 
+    from ios_mdm.core.connection.readiness import EndpointReadiness
     from ios_mdm.core.pair.decision import DesiredState
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
@@ -63,6 +67,14 @@ class Level(IntEnum):
     WARNING = 1
     UNKNOWN = 2
     CRITICAL = 3
+
+    @classmethod
+    def of(cls, notices: Iterable[Notice]) -> Self:
+        """Return the worst level of these notices."""
+        return max((cls[_LEVELS[notice.severity]] for notice in notices), default=cls["OK"])
+
+
+_LEVELS = {Severity.CRITICAL: "CRITICAL", Severity.WARNING: "WARNING", Severity.NOTICE: "OK"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +114,7 @@ class Overview:
         reserve: reserve certificate; None as for *main*.
         apply_at: apply time of the reserve, aware UTC; None if there is no reserve.
         notices: notices for the user.
+        endpoints: verdict about each endpoint that was checked (R48).
         distribution: coverage of the profile; None if the definition has no distribution.
         due: next change and its time, as a text.
         scheduled: whether schedules promote the reserve; None if unknown, or if no promotion is planned.
@@ -116,6 +129,7 @@ class Overview:
     reserve: Certificate | None = None
     apply_at: datetime | None = None
     notices: tuple[Notice, ...] = ()
+    endpoints: tuple[EndpointReadiness, ...] = ()
     distribution: Distribution | None = None
     due: str = ""
     scheduled: bool | None = None
@@ -124,9 +138,7 @@ class Overview:
     @property
     def level(self) -> Level:
         """The worst level of the notices and the problem."""
-        levels = {Severity.CRITICAL: Level.CRITICAL, Severity.WARNING: Level.WARNING, Severity.NOTICE: Level.OK}
-        found = [levels[notice.severity] for notice in self.notices]
-        return max([*found, Level.OK if self.problem is None else Level.UNKNOWN])
+        return max(Level.of(self.notices), Level.OK if self.problem is None else Level.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +178,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
     secret = aws.secret_name(server.name)
     try:
         service = PairReader(store, sources.clock, probe=sources.probe)
-        pair = _existing_pair(service.observe(secret), secret, server.host)
+        pair = existing_pair(service.observe(secret), secret, server.host)
         if pair.identity is not None:
             check_copy(pair.identity, Home.of_arn(pair.arn), secret, server.moved_from)
         pair = replace(pair, served=service.served_certificates(pair, server.host, server.checked_endpoints))
@@ -180,14 +192,21 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         partial(_decision, server, aws, sources, pair, now),
     ]
     *_, failed, decided = run_concurrently(reads)
-    found = replace(found, main=public.certificate(pair.main, now), reserve=public.certificate(pair.reserve, now))
+    endpoints = tuple(endpoint_readiness(one, host=server.host, now=now) for one in pair.served)
+    found = replace(
+        found,
+        main=public.certificate(pair.main, now),
+        reserve=public.certificate(pair.reserve, now),
+        endpoints=endpoints,
+    )
     try:
         decision = cast("_Decision", decided.result())
     except IosMdmError as error:
         return replace(found, problem=str(error))
     wanted = decision.wanted
     failures = cast("Sequence[Notice]", failed.result())
-    notices = [*decision.notices, *public.notices, *decision.switch_notices, *failures]
+    notices = [*decision.notices, *certificate_notices(endpoints), *public.notices]
+    notices += [*decision.switch_notices, *failures]
     if server.distribution is not None:
         chains = [
             chain
@@ -195,11 +214,19 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
             if (chain := public.chain(pair.version_of(ordinal))) is not None
         ]
         complete = len(chains) == sum(pair.version_of(ordinal) is not None for ordinal in wanted.trusted_ordinals)
-        delivered, said = distribution(server, pair, chains if complete else [], sources.ledger, base=base)
+        delivered, said = distribution(
+            server,
+            pair,
+            chains if complete else [],
+            sources.ledger,
+            base=base,
+            now=now,
+            switch=_planned_switch(wanted, pair, public.chain(pair.reserve), now),
+        )
         found = replace(found, distribution=delivered)
         notices += [*said, *_api_key_notices(store, server.distribution)]
-        if wanted.phase is Phase.CONNECTION_LOST and delivered.devices is not None:
-            lost = [device.enrollment_id for device in delivered.devices]
+        if wanted.phase is Phase.CONNECTION_LOST and delivered.fleet is not None:
+            lost = delivered.fleet.ids
             notices.append(
                 reenrollment_notice(server.name, lost, base=base, device_file=devices_file(server.distribution))
             )
@@ -211,6 +238,22 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         due=_due(decision.definition, pair, wanted, decision.step),
         scheduled=decision.scheduled,
     )
+
+
+def _planned_switch(wanted: DesiredState, pair: ObservedPair, chain: str | None, now: datetime) -> PlannedSwitch | None:
+    """Return the next promotion of the reserve; None if there is none, or if the reserve cannot be read.
+
+    Args:
+        wanted: desired state.
+        pair: observed state of the pair.
+        chain: the reserve with its issuers and root, PEM; None if it cannot be read.
+        now: current time, aware UTC: time of a promotion that is overdue.
+    """
+    reserve = None if pair.reserve is None else pair.reserve.ordinal
+    at = wanted.apply_at if wanted.reserve == reserve else now if wanted.main == reserve else None
+    if reserve is None or chain is None or at is None:
+        return None
+    return PlannedSwitch(certificate=reserve, at=at, chain=chain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +280,7 @@ class _Decision:
 def _decision(
     server: ServerSettings, aws: AwsSettings, sources: Sources, pair: ObservedPair, now: datetime
 ) -> _Decision:
-    definition = _definition(server, pair)
+    definition = stored_definition(server, pair)
     wanted = desired_state(definition, pair, now)
     step = next_step(wanted, pair, _setting(definition, pair, aws))
     notices = [
@@ -268,48 +311,6 @@ def _decision(
     )
 
 
-def _definition(server: ServerSettings, pair: ObservedPair) -> PairDefinition:
-    """Return the definition, with the stored certificates as its custom ones: only ``preview`` reads their files."""
-    staged = pair.holder(Label.STAGED)
-    waits = server.main.replace_now and staged is not None and staged.labels == {Label.STAGED}
-    # A next main that is not promoted yet is the certificate in the file.
-    next_main = staged if waits and staged is not None and staged.role is Role.MAIN else pair.main
-    main, reserve = (
-        None if one is None or one.facts is None else _offered_certificate(one.facts)
-        for one in (next_main, pair.reserve)
-    )
-    return server.definition(main=main, reserve=reserve or main)
-
-
-def _offered_certificate(facts: CertificateFacts) -> OfferedCertificate:
-    return OfferedCertificate(
-        sha256=facts.sha256,
-        root=facts.root,
-        not_before=facts.not_before,
-        not_after=facts.not_after,
-        chain=facts.chain,
-    )
-
-
-def _existing_pair(observed: ObservedPair | None, secret: str, host: str) -> ObservedPair:
-    """Return the pair, after checking that it exists, has a main, and is for the address."""
-    if observed is None:
-        raise StoreError(
-            f"there is no secret {secret} in the account and region in use. If `pulumi up` has created the pair, "
-            "correct AWS_PROFILE and AWS_REGION. Otherwise run `pulumi up`"
-        )
-    if observed.is_deleted:
-        raise StoreError(f"the secret {secret} is scheduled for deletion: run `pulumi up` to restore it")
-    if observed.main is None:
-        raise StoreError(f"the secret {secret} has no main certificate yet: run `pulumi up` to complete the pair")
-    if observed.host is not None and observed.host != host:
-        raise DefinitionError(
-            f"address: it cannot change (was {observed.host}, now {host}), because the pair's certificates name it. "
-            f"Set it back to {observed.host}, or create a new server with another name"
-        )
-    return observed
-
-
 def _given_notices(promotion: PromotionSettings, pair: ObservedPair, resources: GivenResources) -> Sequence[Notice]:
     """Report problems of the role, the queue and the topic that the definition names."""
     try:
@@ -323,8 +324,11 @@ def _given_notices(promotion: PromotionSettings, pair: ObservedPair, resources: 
 
 def _api_key_notices(store: SecretStore, settings: DistributionSettings) -> Sequence[Notice]:
     """Report an API key that cannot be used for its URL, so that no profile can be sent."""
+    key = settings.channel.chosen.key
+    if key is None:
+        return ()
     try:
-        check_api_key(store, settings.channel.nanomdm)
+        check_api_key(store, key)
     except DefinitionError as error:
         return (Notice(reason="api-key-unusable", severity=Severity.WARNING, message=str(error)),)
     except IosMdmError as error:

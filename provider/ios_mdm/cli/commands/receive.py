@@ -14,8 +14,23 @@ if TYPE_CHECKING:
 __all__ = ["receive"]
 
 
-@click.command(short_help="Record in a ledger which devices have the profile.")
-@click.option("--ledger", required=True, metavar="URL", help="URL of the ledger: sqlite:///path or dynamodb://table.")
+@click.command(short_help="Record the answers of devices in a ledger.")
+@click.option(
+    "--ledger",
+    metavar="URL",
+    help="URL of the ledger: sqlite:///path or dynamodb://table. Default: that of the definition.",
+)
+@click.option(
+    "--definition",
+    type=FILE,
+    metavar="FILE",
+    help="Stack file, or list of servers. New devices of its MDM server are sent the profile at once.",
+)
+@click.option(
+    "--server",
+    metavar="NAME",
+    help="Server of the definition whose MDM server posts the events, if the definition has several MDM servers.",
+)
 @click.option(
     "--listen",
     default="127.0.0.1:9100",
@@ -36,12 +51,30 @@ __all__ = ["receive"]
     "--port-file", type=FILE, metavar="FILE", help="File that holds the bound IP:PORT while the command runs."
 )
 def receive(
-    ledger: str, listen: str, hmac_key_file: Path | None, port_file: Path | None, allow_host: tuple[str, ...]
+    *,
+    ledger: str | None,
+    definition: Path | None,
+    server: str | None,
+    listen: str,
+    hmac_key_file: Path | None,
+    port_file: Path | None,
+    allow_host: tuple[str, ...],
 ) -> None:
-    """Receive NanoMDM's webhook events and record in a ledger which devices have the profile.
+    """Receive NanoMDM's webhook events and record the enrollments and answers of devices in a ledger.
 
-    Runs until SIGTERM or SIGINT. Set NanoMDM's -webhook-url to the URL that this command prints.
+    With a definition, a device that enrolls is sent the profile that `up` sent last. Without one, the next `up` sends
+    it. Runs until SIGTERM or SIGINT. Set NanoMDM's -webhook-url to the URL that this command prints.
     """
     from ios_mdm.cli import receive as work
 
-    work.run(ledger=ledger, listen=listen, hmac_key_file=hmac_key_file, port_file=port_file, allow_host=allow_host)
+    work.run(
+        work.Options(
+            ledger=ledger,
+            definition=definition,
+            server=server,
+            listen=listen,
+            hmac_key_file=hmac_key_file,
+            port_file=port_file,
+            hosts=allow_host,
+        )
+    )

@@ -18,8 +18,11 @@ __all__ = ["status"]
 @click.argument("definition", type=FILE, metavar="[DEFINITION.yaml]", required=False)
 @click.option("--server", metavar="NAME", help="Show only this server.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(*, definition: Path | None, server: str | None, as_json: bool) -> None:
-    """Show the pairs, their pending changes, and the devices that have the profile. Writes nothing.
+@click.option("--metrics", type=FILE, metavar="FILE.prom", help="Write metrics for Prometheus to this file.")
+def status(*, definition: Path | None, server: str | None, as_json: bool, metrics: Path | None) -> None:
+    """Show pairs, their pending changes, the number of devices in each state, and the certificates under `watch`.
+
+    Writes nothing but the file of --metrics.
 
     DEFINITION.yaml is a stack file, or a list of servers. Default: the file of the selected stack.
 
@@ -27,4 +30,13 @@ def status(*, definition: Path | None, server: str | None, as_json: bool) -> Non
     """
     from ios_mdm.cli import status as work
 
-    work.run(definition=definition, server=server, as_json=as_json)
+    write_metrics = None
+    if metrics is not None:
+        if server is not None:
+            raise click.UsageError("--metrics and --server exclude each other, because the file has all servers")
+        if metrics.suffix != ".prom":
+            raise click.UsageError("--metrics: the textfile collector reads only files *.prom: choose such a name")
+        from ios_mdm.cli.metrics import metrics_writer
+
+        write_metrics = metrics_writer(metrics)
+    work.run(definition=definition, server=server, as_json=as_json, write_metrics=write_metrics)

@@ -23,6 +23,7 @@ __all__ = [
     "DeviceRecord",
     "DeviceState",
     "DeviceStatus",
+    "EnqueuedCommand",
     "Publication",
     "StatePolicy",
 ]
@@ -143,6 +144,22 @@ class Publication:
     def digest(self) -> str:
         """SHA-256 of the profile, 64 hex digits."""
         return hashlib.sha256(self.profile).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueuedCommand:
+    """A command that was queued for devices.
+
+    Args:
+        command_uuid: CommandUUID of the command.
+        epochs: for each enrollment id, the epoch that the ledger returned before the command was queued. If the device
+            enrolls again later, the command does not count.
+        at: time at which the command was queued, aware UTC.
+    """
+
+    command_uuid: str
+    epochs: Mapping[str, int]
+    at: datetime
 
 
 class AnswerStatus(StrEnum):

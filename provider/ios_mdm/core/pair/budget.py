@@ -31,10 +31,10 @@ __all__ = [
 MAX_TAGS = 50
 """Number of tags that AWS allows for a secret, in addition to the tags that AWS sets."""
 
-OWN_TAGS = 18
+OWN_TAGS = 19
 """Maximum number of tags that a pair needs in addition to the tags of its certificates.
 
-12 are in ``layout``. Two are the ids of pair and resource, and there is one for each of up to four profile identifiers.
+13 are in ``layout``. Two are the ids of pair and resource, and there is one for each of up to four profile identifiers.
 """
 
 MAX_EXPIRED_FORMERS = 5

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DesiredState",
+    "Gate",
     "GuardReason",
     "GuardedCertificate",
     "InstallRequest",
@@ -126,6 +127,28 @@ class GuardedCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The gate before a switch: the reserve is applied early only if enough devices have it (R46).
+
+    Args:
+        is_open: whether enough devices have the reserve, by the last recorded decision.
+        minimum: percentage of the devices that must have the reserve.
+        early: apply time of the reserve while the gate is open, aware UTC.
+        latest: apply time of the reserve while the gate is closed: main's expiry minus the lead, aware UTC.
+    """
+
+    is_open: bool
+    minimum: int
+    early: datetime
+    latest: datetime
+
+    @property
+    def apply_at(self) -> datetime:
+        """Apply time of the reserve, aware UTC."""
+        return self.early if self.is_open else self.latest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredState:
     """Desired state of a pair.
 
@@ -139,6 +162,7 @@ class DesiredState:
         requests: certificates of this state that are still to be issued or installed.
         reason: why the pair has this phase; the text is the same as long as the decision is.
         apply_at: apply time of the reserve, aware UTC; None if there is no reserve, or if it is not stored yet.
+        gate: gate before the apply time; None if the definition has none, or if the reserve is applied late anyway.
         reserve_at: time at which a reserve is issued automatically, aware UTC; None if there is a reserve, or if no
             reserve is issued automatically.
         notices: notices for the user.
@@ -154,6 +178,7 @@ class DesiredState:
     requests: tuple[Request, ...]
     reason: str
     apply_at: datetime | None
+    gate: Gate | None = None
     reserve_at: datetime | None = None
     notices: tuple[Notice, ...] = ()
     guarded: tuple[GuardedCertificate, ...] = ()

@@ -179,11 +179,14 @@ class Promotion:
         lead_minutes: lead: minutes from the apply time to main's expiry.
         hold: whether promotion is on hold: no certificate is promoted.
         schedule: whether schedules in AWS promote the reserve. Without them, a run at the apply time promotes it.
+        minimum_coverage: percentage of the devices that must have the reserve before it is applied earlier than the
+            lead before main's expiry (R46); None for no such condition.
     """
 
     lead_minutes: int = 1440
     hold: bool = False
     schedule: bool = True
+    minimum_coverage: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from ios_mdm.core.pair.certificate_times import expiry
 from ios_mdm.core.pair.decision import IssueRequest, Phase, Severity
 from ios_mdm.core.pair.definition import IssueReserve, Slot
 from ios_mdm.core.pair.lifecycle import desired_state, foreseen_facts
-from ios_mdm.core.pair.observed import ObservedPair, Role, ServedCertificate, StoredVersion
+from ios_mdm.core.pair.observed import ObservedPair, RecordedGate, Role, ServedCertificate, StoredVersion
 from ios_mdm.core.pair.policies import reinstallation_notice
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.pair.windows import critical_time, reserve_time
@@ -285,6 +285,8 @@ def _pair_after_run(before: ObservedPair | None, wanted: DesiredState, now: date
         highest_ordinal=highest,
         recorded_ordinal=highest,
         main_generation=next(asked, None if before is None else before.main_generation),
+        # Devices are assumed to get each reserve in time.
+        gate=None if wanted.reserve is None else RecordedGate(certificate=wanted.reserve, is_open=True, since=now),
         reserve_since=now if came else None if before is None else before.reserve_since,
         versions=tuple(kept),
         served=(ServedCertificate(endpoint="", sha256=main.sha256),),

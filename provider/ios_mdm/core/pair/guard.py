@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.core.pair.observed import ObservedPair, StoredVersion
 
-__all__ = ["ended_offers", "guarded_certificates", "uncovered_versions", "unoffered_versions"]
+__all__ = ["ended_offers", "guarded_certificates", "uncovered_versions", "unoffered_versions", "untrusted_versions"]
 
 
 def guarded_certificates(
@@ -122,12 +122,22 @@ def uncovered_versions(observed: ObservedPair, trusted: Collection[int], now: da
         now: current time, aware UTC, whole seconds.
     """
     anchors = {version.facts.anchor for version in observed.versions if version.facts and version.ordinal in trusted}
+    return [one for one in untrusted_versions(observed, anchors, now) if one.ordinal not in trusted]
+
+
+def untrusted_versions(observed: ObservedPair, anchors: Collection[str], now: datetime) -> Sequence[StoredVersion]:
+    """Return the versions that devices must trust but do not trust. A version without facts counts as not trusted.
+
+    Args:
+        observed: observed pair.
+        anchors: digests of what devices trust, as ``CertificateFacts.anchor``.
+        now: current time, aware UTC, whole seconds.
+    """
     return [
         version
         for version in observed.versions
         if version.ordinal is not None
         and _is_needed(version)
-        and version.ordinal not in trusted
         and not _has_expired(version, now)
         and (version.facts is None or version.facts.anchor not in anchors)
     ]

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.home import PairIdentity
-from ios_mdm.core.pair.observed import Announcement, ArmedPromotion, ObservedPair, Role, StoredVersion
+from ios_mdm.core.pair.observed import Announcement, ArmedPromotion, ObservedPair, RecordedGate, Role, StoredVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +27,7 @@ __all__ = [
     "ADDRESS_TAG",
     "ANNOUNCED_TAG",
     "ARMED_TAG",
+    "GATE_TAG",
     "HIGHEST_TAG",
     "KEY_TAG",
     "MAIN_GENERATION_TAG",
@@ -44,6 +45,7 @@ __all__ = [
     "facts_tag",
     "facts_value",
     "former_key_tag",
+    "gate_value",
     "is_profile_sent",
     "is_sent_to",
     "observed_pair",
@@ -70,6 +72,7 @@ SENT_TAG = "ios-mdm:sent"
 TAGS_TAG = "ios-mdm:tags"
 KEY_TAG = "ios-mdm:kms-key"
 ARMED_TAG = "ios-mdm:armed"
+GATE_TAG = "ios-mdm:gate"
 _FACTS_PREFIX = "ios-mdm:certificate:"
 _FORMER_KEY_PREFIX = "ios-mdm:former-kms-key:"
 _PROFILE_PREFIX = "ios-mdm:profile:"
@@ -89,6 +92,7 @@ _MAX_ORDINALS_AHEAD = 4
 """Number of ordinals above the recorded one whose version ids are searched for: a crash can leave them unrecorded."""
 
 _ANNOUNCED = re.compile(r"(?P<ordinal>[1-9][0-9]{0,5}) (?P<sha256>[0-9a-f]{64})")
+_GATE = re.compile(r"(?P<ordinal>[1-9][0-9]{0,5}) (?P<state>open|closed) (?P<since>\S{16})")
 _FACTS = re.compile(
     r"n=(?P<ordinal>[1-9][0-9]{0,5}) source=(?P<source>issued|installed) "
     r"(?:generation=(?P<generation>[1-9][0-9]{0,8})|chain=(?P<chain>[0-9a-f]{16})) "
@@ -177,6 +181,7 @@ def observed_pair(
         replaced=tags.get(REPLACED_TAG),
         sent=frozenset(_number(word) for word in tags.get(SENT_TAG, "").split()) - {0},
         armed=_armed_promotion(tags.get(ARMED_TAG)),
+        gate=_recorded_gate(tags.get(GATE_TAG)),
         announced=_announcement(tags.get(ANNOUNCED_TAG)),
         reserve_since=_since(tags.get(RESERVE_SINCE_TAG)),
         versions=tuple(sorted(versions, key=lambda version: (version.ordinal or 0, version.version_id))),
@@ -293,6 +298,11 @@ def armed_value(armed: ArmedPromotion) -> str:
     return str(armed.certificate) if armed.at is None else f"{armed.certificate} {_text(armed.at)}"
 
 
+def gate_value(gate: RecordedGate) -> str:
+    """Return the value of the tag that records a decision of the gate."""
+    return f"{gate.certificate} {'open' if gate.is_open else 'closed'} {_text(gate.since)}"
+
+
 def announced_value(announced: Announcement) -> str:
     """Return the value of the tag that announces the version that a run stores next."""
     return f"{announced.ordinal} {announced.sha256}"
@@ -306,6 +316,14 @@ def time_value(moment: datetime) -> str:
 def _announcement(text: str | None) -> Announcement | None:
     found = _ANNOUNCED.fullmatch(text or "")
     return None if found is None else Announcement(ordinal=int(found["ordinal"]), sha256=found["sha256"])
+
+
+def _recorded_gate(text: str | None) -> RecordedGate | None:
+    found = _GATE.fullmatch(text or "")
+    since = None if found is None else _since(found["since"])
+    if found is None or since is None:
+        return None
+    return RecordedGate(certificate=int(found["ordinal"]), is_open=found["state"] == "open", since=since)
 
 
 def _armed_promotion(text: str | None) -> ArmedPromotion | None:

@@ -14,7 +14,16 @@ from ios_mdm.core.pair import policies
 from ios_mdm.core.pair.budget import MAX_EXPIRED_FORMERS
 from ios_mdm.core.pair.certificate_times import BACKDATED, expiry, max_validity_days
 from ios_mdm.core.pair.decision import DesiredState, InstallRequest, IssueRequest, Notice, Phase, Severity
-from ios_mdm.core.pair.definition import AfterDays, AtTime, InstallMain, InstallReserve, IssueReserve, NoReserve, Slot
+from ios_mdm.core.pair.definition import (
+    AfterCurrentExpires,
+    AfterDays,
+    AtTime,
+    InstallMain,
+    InstallReserve,
+    IssueReserve,
+    NoReserve,
+    Slot,
+)
 from ios_mdm.core.pair.facts import CertificateFacts, Source
 from ios_mdm.core.pair.guard import ended_offers, guarded_certificates
 from ios_mdm.core.pair.layout import version_id
@@ -113,6 +122,7 @@ def _with_guarded_certificates(
             *wanted.notices,
             *policies.guard_notices(definition, observed, wanted),
             *policies.label_notices(observed),
+            *policies.connection_notices(observed.served),
         ),
     )
 
@@ -215,6 +225,7 @@ def _with_current_main(at: Situation, notices: tuple[Notice, ...], requests: tup
         requests=requests,
         reason=_reason(at.definition, phase, at.main),
         apply_at=at.apply_at,
+        gate=at.gate,
         reserve_at=reserve_at,
         notices=(*notices, *policies.all_answers(policies.WARNINGS, at)),
     )
@@ -258,6 +269,7 @@ def _with_next_main(at: Situation, notices: tuple[Notice, ...]) -> DesiredState:
         reason="main.replaceNow: the next main is sent to the devices, and then becomes main"
         + ("; promotion is on hold" if at.definition.promotion.hold else ""),
         apply_at=at.apply_at,
+        gate=at.gate,
         notices=(*notices, *policies.all_answers(policies.WARNINGS, at)),
     )
 
@@ -303,6 +315,7 @@ def _after_expiry(at: Situation, notices: tuple[Notice, ...]) -> DesiredState:
         requests=(),
         reason=_reason(at.definition, phase, at.main),
         apply_at=at.apply_at,
+        gate=at.gate,
         notices=(*policies.all_answers(policies.WARNINGS, at), *notices),
     )
 
@@ -400,8 +413,13 @@ def _reason(definition: PairDefinition, phase: Phase, main: CertificateFacts | N
         days = timedelta(days=definition.issue.validity_days) if main is None else validity(main)
         return f"a reserve is issued {window_text(reserve_window(wanted.before_days, days))} before main expires"
     came = "installed" if isinstance(wanted, InstallReserve) else "issued"
-    return _apply_reason(wanted.apply, definition.promotion.lead_minutes, came) + (
-        "; promotion is on hold" if definition.promotion.hold else ""
+    minimum = definition.promotion.minimum_coverage
+    is_gated = minimum is not None and not isinstance(wanted.apply, AfterCurrentExpires)
+    gated = f", if at least {minimum} % of the devices have it" if is_gated else ""
+    return (
+        _apply_reason(wanted.apply, definition.promotion.lead_minutes, came)
+        + gated
+        + ("; promotion is on hold" if definition.promotion.hold else "")
     )
 
 

@@ -12,10 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from ios_mdm.core.connection.handshake import Handshake
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.home import PairIdentity
 
-__all__ = ["Announcement", "ArmedPromotion", "ObservedPair", "Role", "ServedCertificate", "StoredVersion"]
+__all__ = [
+    "Announcement",
+    "ArmedPromotion",
+    "ObservedPair",
+    "RecordedGate",
+    "Role",
+    "ServedCertificate",
+    "StoredVersion",
+]
 
 _SLOTS = frozenset(Label)
 
@@ -79,11 +88,13 @@ class ServedCertificate:
         endpoint: endpoint that was checked, ``host:port``.
         sha256: fingerprint of the leaf, 64 hex digits; None if the check failed.
         problem: why the check failed; otherwise empty.
+        handshake: properties of the handshake; None if the server did not answer as a TLS server.
     """
 
     endpoint: str
     sha256: str | None
     problem: str = ""
+    handshake: Handshake | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +127,21 @@ class ArmedPromotion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedGate:
+    """Record of the last decision of the gate (R46).
+
+    Args:
+        certificate: ordinal of the reserve that the decision is about.
+        is_open: whether enough devices have this reserve.
+        since: time of the decision, aware UTC, whole seconds.
+    """
+
+    certificate: int
+    is_open: bool
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedPair:
     """The state of a pair, read from its secret and from its endpoints.
 
@@ -135,6 +161,7 @@ class ObservedPair:
         replaced: fingerprint of the main that was replaced last; None if none was, or if the tag is lost.
         sent: ordinals of the certificates in the profile that was last queued for the devices.
         armed: promotion for which a schedule can exist; None if none is recorded.
+        gate: last decision of the gate; None if none is recorded, or if the record is damaged.
         announced: version that a run stored last, or was about to store; None if none is recorded.
         reserve_since: when a custom reserve was installed, aware UTC; None if there is none, or if the tag is lost.
         versions: every version with a label or a facts tag, by ordinal.
@@ -160,6 +187,7 @@ class ObservedPair:
     replaced: str | None = None
     sent: frozenset[int] = frozenset()
     armed: ArmedPromotion | None = None
+    gate: RecordedGate | None = None
     announced: Announcement | None = None
     reserve_since: datetime | None = None
     versions: tuple[StoredVersion, ...] = ()

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.certificate_times import apply_time, expiry, issued_at
+from ios_mdm.core.pair.decision import Gate
 from ios_mdm.core.pair.definition import AfterCurrentExpires, InstallReserve, IssueMain, IssueReserve, NoReserve, Slot
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.observed import Role
@@ -59,15 +60,37 @@ class Situation:
     @property
     def apply_at(self) -> datetime | None:
         """Apply time of the waiting reserve; None if no reserve waits, or if its facts are lost."""
+        return self._requested_apply_at if self.gate is None else self.gate.apply_at
+
+    @property
+    def gate(self) -> Gate | None:
+        """Gate before the switch; None if the definition has none, or if it would change nothing (R46).
+
+        A reserve that devices trust by the same root as main needs no gate (R49).
+        """
+        early, latest = self._requested_apply_at, self._apply_time(AfterCurrentExpires())
+        minimum = self.definition.promotion.minimum_coverage
+        if minimum is None or early is None or latest is None or early >= latest:
+            return None
+        assert self.reserve is not None  # noqa: S101 - it has an apply time
+        if self.reserve.facts is not None and self.reserve.facts.anchor == self.main.anchor:
+            return None
+        recorded = self.observed.gate
+        is_open = recorded is not None and recorded.is_open and recorded.certificate == self.reserve.ordinal
+        return Gate(is_open=is_open, minimum=minimum, early=early, latest=latest)
+
+    @property
+    def _requested_apply_at(self) -> datetime | None:
+        """Apply time without the gate."""
+        # A period cannot be counted from a lost time, so the latest possible apply time is used.
+        return self._apply_time(AfterCurrentExpires() if self.reserve_since is None else self.apply_setting)
+
+    def _apply_time(self, apply: ApplyTime) -> datetime | None:
         if self.reserve is None or self.reserve.facts is None:
             return None
         lead = timedelta(minutes=self.definition.promotion.lead_minutes)
-        if self.reserve_since is None:
-            # A period cannot be counted from a lost time, so the latest possible apply time is used.
-            return apply_time(
-                AfterCurrentExpires(), lead, self.main, self.reserve.facts, stored_at=self.main.not_before
-            )
-        return apply_time(self.apply_setting, lead, self.main, self.reserve.facts, stored_at=self.reserve_since)
+        stored_at = self.main.not_before if self.reserve_since is None else self.reserve_since
+        return apply_time(apply, lead, self.main, self.reserve.facts, stored_at=stored_at)
 
     @property
     def is_due(self) -> bool:

@@ -11,7 +11,7 @@ from ios_mdm.core.pair.windows import critical_time
 from ios_mdm.core.times import shifted_time
 
 if TYPE_CHECKING:
-    from ios_mdm.core.pair.decision import DesiredState
+    from ios_mdm.core.pair.decision import DesiredState, Gate
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.facts import CertificateFacts
     from ios_mdm.core.pair.observed import ObservedPair
@@ -31,12 +31,21 @@ class Promote:
         certificate: ordinal of the reserve, or of the next main.
         version: version id of this certificate.
         former_version: version id of the main that it replaces.
+        gate: gate that decides *at*; None if there is none.
     """
 
     at: datetime
     certificate: int
     version: str
     former_version: str
+    gate: Gate | None = None
+
+    def with_gate(self, *, is_open: bool) -> Promote:
+        """Return the promotion after another decision of its gate; the same promotion if it has none."""
+        if self.gate is None or self.gate.is_open == is_open:
+            return self
+        gate = replace(self.gate, is_open=is_open)
+        return replace(self, gate=gate, at=gate.apply_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +124,28 @@ def _scheduled_switch(
     # A certificate that is not valid yet is never promoted (R32).
     at = max(desired.apply_at, reserve.facts.not_before)
     usable = at < expiry(reserve.facts) and not definition.promotion.hold
-    promote = Promote(at=at, certificate=reserve.facts.ordinal, version=reserve.version_id, former_version=main_version)
+    promote = Promote(
+        at=at,
+        certificate=reserve.facts.ordinal,
+        version=reserve.version_id,
+        former_version=main_version,
+        gate=_usable_gate(desired.gate, reserve.facts),
+    )
+    due = at if desired.gate is None else max(desired.gate.latest, reserve.facts.not_before)
     return Switch(
         promote=promote if usable else None,
-        overdue=_overdue(definition, at, f"certificate {reserve.facts.ordinal} was to become main"),
+        overdue=_overdue(definition, due, f"certificate {reserve.facts.ordinal} was to become main"),
         # If the successor takes over automatically, the user has to act before the successor expires.
         expiry=_expiry(definition, reserve.facts if usable else main),
     )
+
+
+def _usable_gate(gate: Gate | None, reserve: CertificateFacts) -> Gate | None:
+    """Return the gate with times at which the reserve is valid; None if the reserve expires before the later time."""
+    if gate is None or gate.latest >= expiry(reserve):
+        return None
+    early, latest = (max(one, reserve.not_before) for one in (gate.early, gate.latest))
+    return replace(gate, early=early, latest=latest)
 
 
 def _overdue(definition: PairDefinition, due: datetime, event: str) -> Alarm:

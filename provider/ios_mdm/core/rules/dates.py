@@ -9,6 +9,7 @@ from ios_mdm.core.pair.definition import Slot
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.reading import time_text
 from ios_mdm.core.rules.roles import renewal_advice, replacement_advice, waiting_advice
+from ios_mdm.core.x509.limits import BOUND_SINCE, MAX_VALIDITY
 from ios_mdm.core.x509.names import display_name
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["certificates_are_valid", "reserve_outlives_apply_time", "validity_is_short_enough"]
 
-_MAX_VALIDITY = timedelta(days=825)
-_BOUND_SINCE = datetime(2019, 7, 1, tzinfo=UTC)
 _PUBLIC_LIMITS = (
     (datetime(2029, 3, 15, tzinfo=UTC), 47),
     (datetime(2027, 3, 15, tzinfo=UTC), 100),
@@ -97,13 +96,13 @@ def validity_is_short_enough(candidate: Candidate, context: Context) -> Iterator
     R49: a leaf under a public root that is longer than public CAs may issue is a notice.
     """
     start, end = candidate.leaf.not_valid_before_utc, candidate.leaf.not_valid_after_utc
-    if start >= _BOUND_SINCE and end - start > _MAX_VALIDITY:
+    if start >= BOUND_SINCE and end - start > MAX_VALIDITY:
         days = -((start - end) // _DAY)  # rounded up
         yield violation(
             "validity-too-long",
             candidate.leaf,
             f"a validity of {days} days",
-            f"at most {_MAX_VALIDITY.days} days",
+            f"at most {MAX_VALIDITY.days} days",
             "Have it issued again for 824 days or less",
         )
         return

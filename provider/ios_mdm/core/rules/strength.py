@@ -12,6 +12,7 @@ from ios_mdm.core.library import attempt
 from ios_mdm.core.rules.model import Remark, violation
 from ios_mdm.core.rules.roles import MIN_ROOT_RSA_BITS, replacement_advice
 from ios_mdm.core.x509.key_form import key_form
+from ios_mdm.core.x509.limits import MIN_RSA_BITS
 from ios_mdm.core.x509.names import display_name
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["hashes_are_sha2", "key_types_are_known", "root_key_is_large", "rsa_keys_are_large"]
 
-_MIN_RSA_BITS = 2048
 _SHA2 = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _WITH_SHA512 = {SignatureAlgorithmOID.ED25519}  # RFC 8032, 5.1; the rule for key types refuses its key
 
@@ -33,12 +33,12 @@ def rsa_keys_are_large(candidate: Candidate, context: Context) -> Iterator[Findi
     """R25: every RSA key of the chain has at least 2048 bits. For EC keys, R28 checks the curve."""
     for certificate in candidate.chain:
         key = certificate.public_key()
-        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _MIN_RSA_BITS:
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
             yield violation(
                 "rsa-too-small",
                 certificate,
                 f"an RSA key of {key.key_size} bits",
-                f"at least {_MIN_RSA_BITS} bits",
+                f"at least {MIN_RSA_BITS} bits",
                 replacement_advice(certificate, candidate, context, how="with a larger key"),
             )
 

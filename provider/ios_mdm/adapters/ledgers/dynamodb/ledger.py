@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ios_mdm.adapters.aws import Aws
-    from ios_mdm.core.ledger.values import DeviceEvent, StatePolicy
+    from ios_mdm.core.ledger.values import DeviceEvent, EnqueuedCommand, StatePolicy
 
 __all__ = ["DynamoDbLedger"]
 
@@ -116,6 +116,11 @@ class DynamoDbLedger:
                     yield Change(enrollment_id=one, before=found, after=after, others=others)
 
         apply_changes(self.table, epochs, plan)
+
+    def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
+        """Record commands that install a published profile. Each device is written once for each command."""
+        for one in commands:
+            self.record_enqueued(one.command_uuid, publication=publication, epochs=one.epochs, at=one.at)
 
     def _recorded_command(self, command_uuid: str, command: Command) -> Command:
         """Record a command before its devices; return the first record of it."""

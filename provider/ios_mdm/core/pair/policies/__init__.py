@@ -7,6 +7,7 @@ policy whose answer is not shown to the user returns a boolean.
 from __future__ import annotations
 
 from ios_mdm.core.pair.policies.answers import Condition, Policy, all_answers, first_answer
+from ios_mdm.core.pair.policies.connection import connection_notices, finding_notices
 from ios_mdm.core.pair.policies.guard import (
     DISTRUSTS_PRESENTED,
     distrusted_certificate_kept,
@@ -51,6 +52,7 @@ from ios_mdm.core.pair.policies.warnings import (
     address_presents_another_certificate,
     distribution_missing,
     endpoint_unchecked,
+    gate_closed,
     main_moved_by_operator,
     offered_reserve_applied,
     promotion_needs_run,
@@ -76,12 +78,15 @@ __all__ = [
     "all_answers",
     "another_reserve_offered",
     "certificate_has_two_chains",
+    "connection_notices",
     "custom_reserve_offered",
     "deletion_unconfirmed",
     "distribution_missing",
     "distrusted_certificate_kept",
     "endpoint_unchecked",
+    "finding_notices",
     "first_answer",
+    "gate_closed",
     "guard_notices",
     "issued_reserve_for_custom_main",
     "label_notices",

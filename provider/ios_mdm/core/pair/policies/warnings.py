@@ -32,6 +32,7 @@ __all__ = [
     "address_presents_another_certificate",
     "distribution_missing",
     "endpoint_unchecked",
+    "gate_closed",
     "main_moved_by_operator",
     "offered_reserve_applied",
     "promotion_needs_run",
@@ -152,6 +153,21 @@ def promotion_needs_run(at: Situation) -> Notice | None:
         message=f"promotion.schedule is false, so no schedule promotes the reserve: run `pulumi up` at "
         f"{at.apply_at:%Y-%m-%d %H:%M} UTC to make certificate {at.reserve.ordinal} main",
         due=at.apply_at,
+    )
+
+
+def gate_closed(at: Situation) -> Notice | None:
+    """R46: fewer devices than required had the reserve when the gate was last evaluated."""
+    gate = at.gate
+    if gate is None or gate.is_open or at.reserve is None or at.definition.promotion.hold:
+        return None
+    return Notice(
+        reason="gate",
+        severity=Severity.WARNING if at.now >= gate.early else Severity.NOTICE,
+        message=f"certificate {at.reserve.ordinal} becomes main on {gate.early:%Y-%m-%d %H:%M} UTC if at least "
+        f"{gate.minimum} % of the devices have it, otherwise as soon as they do, at the latest on "
+        f"{gate.latest:%Y-%m-%d %H:%M} UTC. `ios-mdm devices` lists those that lack it",
+        due=gate.latest,
     )
 
 
@@ -283,6 +299,7 @@ WARNINGS: tuple[Policy, ...] = (
     reserve_overdue,
     distribution_missing,
     promotion_needs_run,
+    gate_closed,
     offered_reserve_applied,
     main_moved_by_operator,
     server_presents_another_certificate,
