@@ -24,6 +24,7 @@ _COMMANDS = (
     "receive",
     "consume",
     "validate",
+    "ledger",
 )
 
 

@@ -326,7 +326,9 @@ class Ledger(Protocol):
         """
 
     def record_events(self, events: Sequence[DeviceEvent], *, now: datetime) -> Sequence[str]:
-        """Record the events of an MDM server atomically and durably.
+        """Record the events of an MDM server. They are durable when this method returns.
+
+        If it raises an error, each event is recorded with all its effects or not at all. A repetition records the rest.
 
         Events may arrive before ``record_enqueued``. Each event counts once, with the time stated in it. Answers to
         commands of other senders never change the state of a device. Of a list of certificates, only those in published

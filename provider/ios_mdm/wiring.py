@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ios_mdm.adapters.aws import Aws
     from ios_mdm.adapters.http_server import HttpServer
+    from ios_mdm.adapters.ledgers.dynamodb.creation import TableCreation
     from ios_mdm.adapters.reads import Reads
     from ios_mdm.adapters.secrets_manager import SecretsManager
     from ios_mdm.app.bundles import BundleReader
@@ -160,15 +161,37 @@ class Wiring:
 
         return TlsProbe() if self.reads is None else ReadsProbe(probe=TlsProbe(), reads=self.reads)
 
-    def ledger(self, url: str) -> Ledger:
-        """Return the ledger at *url*. It is opened or created later.
+    def ledger(self, url: str, region: str | None) -> Ledger:
+        """Return the ledger at *url*. It is opened later.
+
+        Args:
+            url: URL of the ledger.
+            region: AWS region of a DynamoDB table; None for the region of the environment.
 
         Raises:
             DefinitionError: *url* is not the URL of a ledger.
         """
-        from ios_mdm.adapters.ledgers.sqlite import open_ledger
+        from ios_mdm.adapters.ledgers.opening import open_ledger
 
-        return open_ledger(url, base=self.base)
+        return open_ledger(url, base=self.base, aws=partial(self._aws, region))
+
+    def table_creation(self, url: str, region: str | None) -> TableCreation:
+        """Create the DynamoDB table of a ledger, or complete it.
+
+        Raises:
+            DefinitionError: *url* is not the URL of a ledger in DynamoDB.
+            StoreError: AWS refuses a call.
+        """
+        from ios_mdm.adapters.ledgers.dynamodb.creation import create_table
+        from ios_mdm.adapters.ledgers.opening import table_name
+
+        table = table_name(url)
+        if table is None:
+            raise DefinitionError(
+                f"ledger: {url!r} is not the URL of a DynamoDB table: use dynamodb://table (3 to 255 letters, digits "
+                "and . _ -). A ledger in SQLite is created by the first write"
+            )
+        return create_table(self._aws(region), table)
 
     def channel(self, settings: DistributionSettings, region: str | None) -> MdmChannel:
         """Return the channel of a definition with its API key, which is kept in memory only (R29).
@@ -306,7 +329,7 @@ class Wiring:
         if promotion.minimum_coverage is None or settings.ledger is None:
             return None
         return GateService(
-            self.ledger(settings.ledger),
+            self.ledger(settings.ledger, region),
             self.store(region),
             self.clock(),
             rules=settings.ledger_rules,
@@ -331,7 +354,7 @@ class Wiring:
             clock=self.clock(),
             gates=gates,
             switches=self.switches(aws.region, report=report, warn=warn),
-            devices=lambda: None if settings.is_for_all else self.devices(settings),
+            devices=lambda: None if settings.is_for_all else self.devices(settings, aws.region),
         )
 
     def deliveries(
@@ -354,7 +377,7 @@ class Wiring:
         return DeliveryService(
             partial(self.channel, settings, region),
             self.store(region),
-            None if settings.ledger is None else self.ledger(settings.ledger),
+            None if settings.ledger is None else self.ledger(settings.ledger, region),
             self.clock(),
             report=report,
             warn=warn,
@@ -378,13 +401,13 @@ class Wiring:
 
         return RequestedCommands(
             self.store(region),
-            self.ledger(settings.ledger or ""),
+            self.ledger(settings.ledger or "", region),
             partial(self.channel, settings, region),
             self.clock(),
             report=report,
         )
 
-    def devices(self, settings: DistributionSettings) -> tuple[str, ...]:
+    def devices(self, settings: DistributionSettings, region: str | None) -> tuple[str, ...]:
         """Return the enrollment ids of the devices of a definition, sorted.
 
         Raises:
@@ -392,14 +415,14 @@ class Wiring:
         """
         from ios_mdm.app.devices import read_devices
 
-        ledger = None if settings.ledger is None else self.ledger(settings.ledger)
+        ledger = None if settings.ledger is None else self.ledger(settings.ledger, region)
         return read_devices(settings, ledger, base=self.base)
 
-    def known_devices(self, settings: DistributionSettings) -> int | None:
+    def known_devices(self, settings: DistributionSettings, region: str | None) -> int | None:
         """Return the number of devices for a message, or None if it is unknown."""
         from ios_mdm.app.devices import known_devices
 
-        return known_devices(settings, self.ledger, base=self.base)
+        return known_devices(settings, partial(self.ledger, region=region), base=self.base)
 
     def bundles(self, region: str | None) -> BundleReader:
         """Return the reader of custom certificates in files and in secrets of AWS."""
@@ -458,7 +481,7 @@ class Wiring:
             given=self.given_resources(region),
             probe=self.probe(),
             clock=self.clock(),
-            ledger=self.ledger,
+            ledger=partial(self.ledger, region=region),
         )
 
     def watch_sources(self, region: str | None) -> WatchSources:

@@ -9,7 +9,7 @@ import plistlib
 import subprocess
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +28,11 @@ from ios_mdm.errors import DefinitionError
 from ios_mdm.wiring import process_wiring
 from tests.cli.receiving import eventually, receive_command
 from tests.support.engine_aws import client
+from tests.support.events import record_device
+from tests.support.memory import MemorySecretStore
 from tests.support.nanomdm_server import free_port, nanomdm_server
+from tests.support.pairs import HandClock
+from tests.support.wiring import TestWiring
 from tools.services import ministack, process
 from tools.toolchain import ROOT
 
@@ -265,3 +269,23 @@ def test_the_mdm_server_must_be_known(tmp_path: Path, name: str | None, words: s
     with pytest.raises(DefinitionError) as caught:
         MdmServer.read(file, name)
     assert words in str(caught.value)
+
+
+def test_records_of_devices_that_left_are_deleted_daily(tmp_path: Path) -> None:
+    """The collector deletes them without an `up`, after the longest retention of the servers."""  # R41
+    file = definition(
+        tmp_path / "servers.yaml",
+        server("berlin", "https://mdm.example.com", retentionDays=10),
+        server("hamburg", "https://mdm.example.com", retentionDays=20),
+        server("munich", "https://other.example.com", retentionDays=300),
+    )
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
+    now = datetime(2040, 1, 31, tzinfo=UTC)
+    for name, days in (("D1", 19), ("D2", 21)):
+        record_device(ledger, name, enrolled=False, at=now - timedelta(days=days))
+    record_device(ledger, "D3", enrolled=True, at=now - timedelta(days=300))
+    mdm_server = MdmServer.read(file, "berlin")
+    mdm_server.delete_left_devices(
+        TestWiring(environ={}, base=tmp_path, memory=MemorySecretStore(), hand_clock=HandClock(now)), ledger
+    )
+    assert [one.enrollment_id for one in ledger.devices("berlin")] == ["D1", "D3"]

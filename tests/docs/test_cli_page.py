@@ -26,6 +26,8 @@ def test_each_option_of_a_command_has_a_row(name: str) -> None:
     """No option is missing, and no row has another option."""
     command = app.get_command(click.Context(app), name)
     assert command is not None
-    options = {text for one in command.params if isinstance(one, click.Option) for text in one.opts}
+    commands = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+    params = [param for one in commands for param in one.params]
+    options = {text for one in params if isinstance(one, click.Option) for text in one.opts}
     rows = re.findall(r"^\| (`-.*?) \|", SECTIONS[name], re.MULTILINE)
     assert {word for row in rows for word in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", row)} == options

@@ -178,7 +178,7 @@ def _use_api_key(engine: Engine, recorder: Recorder, folder: Path) -> None:
         wiring.process_wiring().channel(settings, None)
     with recorder.acting("collector"):
         wired = wiring.process_wiring()
-        ledger = wired.ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
+        ledger = wired.ledger(f"sqlite:///{folder / 'ledger.sqlite'}", None)
         newcomers = wired.newcomers(settings, None, ledger, servers_with_proof=(), wait=lambda _seconds: True)
         newcomers.prepare()
         newcomers.send(["AAAA-1"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.support.recording import ACCOUNT
 from tools.smoke.documents import TEXTS
+from tools.toolchain import ROOT
 
-__all__ = ["API_KEY_SECRET", "DISTRIBUTION", "NAMES", "POLICIES_OF", "documented_policy"]
+__all__ = ["API_KEY_SECRET", "DISTRIBUTION", "LEDGER_POLICIES", "NAMES", "POLICIES_OF", "documented_policy"]
 
 API_KEY_SECRET = "permissions/api-key"  # noqa: S105 - the name of a secret
 """Name that replaces the page's ``mdm/api-key``, which the tests of the engine use on the same emulator."""
@@ -34,6 +36,16 @@ POLICIES_OF = {
 ``scheduler`` is the service that assumes the role of a schedule. ``bounded`` is a role that allows all actions within
 the permissions boundary, which is the maximum that a deployer can create.
 """
+
+LEDGER_POLICIES: dict[str, dict[str, Any]] = {
+    name: json.loads(text)
+    for name, text in re.findall(
+        r"^```json ledger=(\w+)\n(.*?)^```$",
+        (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+}
+"""Policies for a ledger in DynamoDB, by name."""
 
 
 def documented_policy(name: str, *, server: str = "berlin", suffix: str = "AbCdEf", stem: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.permissions.documented import NAMES, documented_policy
+from tests.permissions.documented import LEDGER_POLICIES, NAMES, documented_policy
 
 POLICIES = [name for name in NAMES if not name.endswith("-trust")]
 """Parliament does not check trust policies. The page has one, which is compared with the written trust policy."""
@@ -41,6 +41,12 @@ def findings(parliament: Any, policy: dict[str, Any]) -> set[str]:
 def test_actions_and_condition_keys_exist(parliament: Any, name: str) -> None:
     """Each action exists and supports the resources and the condition keys of its statement."""
     assert findings(parliament, documented_policy(name)) == set()
+
+
+@pytest.mark.parametrize("name", LEDGER_POLICIES)
+def test_actions_on_a_table_exist(parliament: Any, name: str) -> None:
+    """Each action exists and supports a table as its resource."""
+    assert findings(parliament, LEDGER_POLICIES[name]) == set()
 
 
 FAULTS = {

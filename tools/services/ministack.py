@@ -14,7 +14,18 @@ NAME: Final = "ministack"
 REGION: Final = "eu-west-1"
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
 """Credentials for clients. They are not a secret, because the emulator accepts all credentials."""
-AWS_SERVICES: Final = ("events", "iam", "kms", "s3", "scheduler", "secretsmanager", "sns", "sqs", "sts")
+AWS_SERVICES: Final = (
+    "dynamodb",
+    "events",
+    "iam",
+    "kms",
+    "s3",
+    "scheduler",
+    "secretsmanager",
+    "sns",
+    "sqs",
+    "sts",
+)
 
 
 def service(executable: Path, data: Path, *, is_enforcing: bool = False) -> Service:

@@ -25,6 +25,7 @@ from ios_mdm.adapters.refusals import (
     ROLE,
     SCHEDULE,
     SECRET,
+    TABLE,
     TOPIC,
     UNREADABLE,
     Kind,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
 
+    from ios_mdm.adapters.ledgers.dynamodb.client import TableClient
     from ios_mdm.adapters.reads import Reads
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "ROLE_SECONDS",
     "SCHEDULE",
     "SECRET",
+    "TABLE",
     "TOPIC",
     "Aws",
     "Kind",
@@ -197,6 +200,10 @@ class Aws:
     def s3(self) -> Objects:
         """Return the client for S3; call it as :meth:`secrets_manager`."""
         return cast("Objects", self._client(OBJECT))
+
+    def dynamodb(self) -> TableClient:
+        """Return the client for DynamoDB; call it as :meth:`secrets_manager`."""
+        return cast("TableClient", self._client(TABLE))
 
     def sts(self) -> STSClient:
         """Return the client for STS; call it as :meth:`secrets_manager`."""

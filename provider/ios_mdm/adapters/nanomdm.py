@@ -77,7 +77,7 @@ class NanoMdm:
         batches: list[list[str]] = []
         length = 0
         for one in checked_enrollment_ids(enrollment_ids):
-            added = len(one) + 1 + _LONGER * sum(one.count(character) for character in _ESCAPES)
+            added = len(one) + 1 + _LONGER * (one.count(":") + one.count("@") + one.count("+"))
             if not batches or len(batches[-1]) == self.batch_size or length + added > MAX_URL:
                 batches.append([])
                 length = len(self._url([]))

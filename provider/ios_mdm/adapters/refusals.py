@@ -22,6 +22,7 @@ __all__ = [
     "ROLE",
     "SCHEDULE",
     "SECRET",
+    "TABLE",
     "TOPIC",
     "UNREADABLE",
     "Kind",
@@ -60,7 +61,8 @@ QUEUE = Kind("sqs", "queue", "SQS", ", or name an existing queue under promotion
 TOPIC = Kind("sns", "topic", "SNS")
 IDENTITY = Kind("sts", "account", "STS")
 OBJECT = Kind("s3", "object", "S3", ", and s3:ListBucket on its bucket (docs/permissions.md)")
-KINDS = (SECRET, SCHEDULE, ROLE, QUEUE, TOPIC, IDENTITY, OBJECT)
+TABLE = Kind("dynamodb", "table", "DYNAMODB")
+KINDS = (SECRET, SCHEDULE, ROLE, QUEUE, TOPIC, IDENTITY, OBJECT, TABLE)
 
 _CARRIES_VALUE = frozenset({"PutSecretValue"})
 """Operations whose refusal might quote a part of the value that was sent."""
@@ -117,6 +119,7 @@ _REFUSALS = {
     "Throttling": _THROTTLED,
     "TooManyRequestsException": _THROTTLED,
     "RequestLimitExceeded": _THROTTLED,
+    "ProvisionedThroughputExceededException": _THROTTLED,
     "ResourceNotFoundException": "the secret or the version does not exist. Run again to read the current state",
     "EncryptionFailure": _BAD_KEY,
     "DecryptionFailure": _BAD_KEY,
@@ -148,6 +151,13 @@ def restorable_message(secret: str) -> str:
     )
 
 
+def _missing_table_message(table: str) -> str:
+    return (
+        "the table does not exist in this account and region. Create it (ios-mdm ledger create --ledger "
+        f"dynamodb://{table}), or correct ios-mdm:aws: {{region: …}} or AWS_REGION, and run again"
+    )
+
+
 def is_role_refused(code: str, message: str) -> bool:
     """Return whether Scheduler cannot assume the role of a schedule, or does not know the role yet."""
     return code == "ValidationException" and "assume the role" in message.lower()
@@ -161,6 +171,8 @@ def refusal_message(operation: str, name: str, code: str, message: str, kind: Ki
         return _ROLE_REFUSED
     if code == "InvalidRequestException" and "delet" in message.lower():
         return restorable_message(name)
+    if kind is TABLE and code == "ResourceNotFoundException":
+        return _missing_table_message(name)
     if code in _REFUSALS and (kind is SECRET or code not in _OF_SECRETS):
         return _REFUSALS[code]
     reason = "" if operation in _CARRIES_VALUE or not message else f" ({_quoted_text(message)})"

@@ -83,7 +83,7 @@ def _found_devices(file: Path | None, name: str | None) -> Sequence[_Found]:
             continue
         observe = partial(here.pairs(aws.region).observe, aws.secret_name(server.name))
         try:
-            ledger = here.ledger(settings.ledger)
+            ledger = here.ledger(settings.ledger, aws.region)
             devices = device_list(server.name, settings, ledger, observe, base=here.base, now=now)
         except IosMdmError as error:
             found.append(_Found(server, None, str(error)))

@@ -29,7 +29,10 @@ def json_parts(value: object, indent: str = "\n") -> Iterator[str]:
 def _container(opening: str, closing: str, items: Iterable[tuple[str, object]], indent: str) -> Iterator[str]:
     start, inner = opening, f"{indent}{_INDENT}"
     for prefix, one in items:
-        yield f"{start}{inner}{prefix}"
-        yield from json_parts(one, inner)
+        if one is None or isinstance(one, str | int | float):
+            yield f"{start}{inner}{prefix}{json.dumps(one)}"
+        else:
+            yield f"{start}{inner}{prefix}"
+            yield from json_parts(one, inner)
         start = ","
     yield opening + closing if start == opening else f"{indent}{closing}"

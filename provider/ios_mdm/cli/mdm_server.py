@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -77,7 +78,7 @@ class MdmServer:
                 f"{self.definition.path.name} names no ledger: add `ledger: sqlite:///path` to distribution, so that "
                 "`pulumi up` records the profile there, and run `pulumi up`"
             )
-        return self._wiring(wired).ledger(self.distribution.ledger)
+        return self._wiring(wired).ledger(self.distribution.ledger, self.definition.settings.aws.region)
 
     def newcomers(self, wired: Wiring, ledger: Ledger, wait: Callable[[float], bool]) -> Newcomers:
         """Return the sender of the published profile to new devices.
@@ -118,6 +119,21 @@ class MdmServer:
                 _log.error(
                     "server %s: its gate is not evaluated now: %s. The next `pulumi up` does it", server.name, error
                 )
+
+    def delete_left_devices(self, wired: Wiring, ledger: Ledger) -> None:
+        """Delete the records of devices that left more than ``retentionDays`` ago. Failures are logged.
+
+        Of several servers with this MDM server, the longest retention counts.
+        """
+        servers = filter(self._is_served, self.definition.servers(None))
+        days = max(one.distribution.retention_days for one in servers if one.distribution is not None)
+        try:
+            count = ledger.delete_devices(left_before=wired.clock().now() - timedelta(days=days))
+        except IosMdmError as error:
+            _log.error("records of devices that left are not deleted now: %s. The next attempt is in a day", error)
+        else:
+            if count:
+                _log.info("deleted the records of %d devices that left more than %d days ago", count, days)
 
     @property
     def has_gate(self) -> bool:

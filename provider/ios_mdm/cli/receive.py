@@ -41,6 +41,9 @@ __all__ = ["Options", "run"]
 GATE_INTERVAL = 600.0
 """Seconds between two evaluations of the gates."""
 
+DAY = 86_400.0
+"""Seconds between two deletions of the records of devices that left."""
+
 MAX_PORT = 65535
 MAX_KEY_FILE = 4 * KIB
 
@@ -114,6 +117,9 @@ def _receive(options: Options) -> None:
             echo("events are recorded only: without --definition, `up` sends the profile to new devices", err=True)
         else:
             _prepare(newcomers)
+        if mdm_server is not None:
+            deletes = Periodic(partial(mdm_server.delete_left_devices, wired, ledger), partial(stop.wait, DAY))
+            stack.enter_context(deletes)
         if mdm_server is not None and mdm_server.has_gate:
             moves = Periodic(partial(mdm_server.move_switches, wired), partial(stop.wait, GATE_INTERVAL))
             stack.enter_context(moves)
@@ -131,7 +137,8 @@ def _ledger(options: Options, wired: Wiring, mdm_server: MdmServer | None) -> Le
     if options.server is not None and mdm_server is None:
         raise DefinitionError("--server names a server of a definition: add --definition")
     if options.ledger is not None:
-        return wired.ledger(options.ledger)
+        region = None if mdm_server is None else mdm_server.definition.settings.aws.region
+        return wired.ledger(options.ledger, region)
     if mdm_server is None:
         raise DefinitionError("no ledger is named: add --ledger sqlite:///path, or --definition FILE")
     return mdm_server.ledger(wired)

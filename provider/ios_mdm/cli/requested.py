@@ -81,7 +81,7 @@ def _works(file: Path | None, name: str | None) -> Sequence[_Work]:
             name=server.name,
             secret=aws.secret_name(server.name),
             settings=settings,
-            enrollment_ids=here.devices(settings),
+            enrollment_ids=here.devices(settings, aws.region),
             stack=definition.stack,
         )
         report = partial(_report, server.name)

@@ -62,7 +62,8 @@ def checked_enrollment_ids(enrollment_ids: Sequence[str]) -> tuple[str, ...]:
     Raises:
         DefinitionError: An id is empty, longer than 255 characters, or has invalid characters.
     """
-    bad = [one for one in enrollment_ids if not is_enrollment_id(one)]
+    fullmatch = _PATTERN.fullmatch  # without a call of is_enrollment_id for each of a million ids
+    bad = [one for one in enrollment_ids if len(one) > MAX_ENROLLMENT_ID_LENGTH or fullmatch(one) is None]
     if bad:
         shown = "; ".join(repr(one[:_MAX_ID_SHOWN]) for one in bad[:_MAX_IDS_SHOWN])
         more = f" and {len(bad) - _MAX_IDS_SHOWN} more" if len(bad) > _MAX_IDS_SHOWN else ""

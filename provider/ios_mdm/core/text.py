@@ -14,6 +14,8 @@ def printable(text: str, *, mark: str = "?", keep: str = "", limit: int | None =
         keep: characters that stay, for example a line feed if the text may have several lines.
         limit: maximum number of characters; a longer text is cut off and ends with an ellipsis. None for no limit.
     """
+    if text.isprintable():  # most texts are, and the search by character takes 20 times as long
+        return _cut(text, limit)
     return _cut("".join(one if one.isprintable() or one in keep else mark for one in text), limit)
 
 

@@ -77,7 +77,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
         due = DueCounts()
         try:
             if settings.ledger is not None:
-                ledger = here.ledger(settings.ledger)
+                ledger = here.ledger(settings.ledger, _region(inputs))
                 _show_id_notices(inputs, settings, ledger, devices or ())
                 due = due_counts(
                     ledger,
@@ -144,6 +144,10 @@ def delete(_id: str, outputs: Wire) -> None:
     """Leave the profile on the devices: a certificate that a server still serves must stay trusted (R32)."""
     message = f"the profile {outputs['identifier']} stays on the devices"
     show_message(str(outputs["server"]), Severity.NOTICE, message)
+
+
+def _region(inputs: Wire) -> str | None:
+    return AwsSettings.model_validate(inputs["aws"]).region
 
 
 def _is_lost(olds: Wire, news: Wire) -> bool:
@@ -220,7 +224,7 @@ def _devices(inputs: Wire, settings: DistributionSettings) -> Sequence[str] | No
     A list that cannot be read does not stop the run of the pair. The update that sends the profile fails.
     """
     try:
-        devices = wiring.process_wiring().devices(settings)
+        devices = wiring.process_wiring().devices(settings, _region(inputs))
     except IosMdmError as error:
         _warn_unread_devices(inputs, error)
         inputs |= _UNREAD_DEVICES
@@ -352,10 +356,10 @@ def _recipients(inputs: Wire, settings: DistributionSettings) -> Sequence[str]:
         IosMdmError: The devices cannot be read. `check` has warned about this.
     """
     here = wiring.process_wiring()
-    devices = here.devices(settings)
+    devices = here.devices(settings, _region(inputs))
     if inputs["devicesSha256"] == _UNREAD_DEVICES["devicesSha256"]:
         if settings.ledger is not None:
-            here.ledger(settings.ledger).publication(str(inputs["server"]))
+            here.ledger(settings.ledger, _region(inputs)).publication(str(inputs["server"]))
         raise DeliveryError("the devices could not be read when this run was checked: run again")
     return devices
 

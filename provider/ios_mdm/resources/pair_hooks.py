@@ -102,8 +102,8 @@ def check(olds: Wire, news: Wire) -> CheckResult:
     inputs["mainSha256"] = _main_sha256(found.view)
     for severity, message in _notices(found):
         show_message(str(inputs["server"]), severity, message)
-    _warn_cut_off(str(inputs["server"]), found, news.get("fleet"))
     promotion, region = parse_server(inputs["definition"], str(inputs["server"])).promotion, _aws(inputs).region
+    _warn_cut_off(str(inputs["server"]), found, news.get("fleet"), region)
     run = str(news.get("run") or "")
     warn_missing(
         str(inputs["server"]), promotion, wiring.process_wiring().given_resources(region), region=region, run=run
@@ -257,7 +257,9 @@ def _checked_settings(olds: Wire, inputs: Wire, here: Wiring, fleet: object) -> 
         here: counts the devices.
         fleet: settings of the distribution if messages need the number of devices, else None.
     """
-    devices = None if fleet is None else here.known_devices(DistributionSettings.model_validate(fleet))
+    devices = (
+        None if fleet is None else here.known_devices(DistributionSettings.model_validate(fleet), _aws(inputs).region)
+    )
     return _settings(inputs, known=_known_before(olds) if olds else None, devices=devices)
 
 
@@ -400,7 +402,7 @@ def _notices(found: Preview) -> Sequence[tuple[Severity, str]]:
     return (*offered, *((one.severity, notice_text(one, found.view.now)) for one in found.view.desired.notices))
 
 
-def _warn_cut_off(server: str, found: Preview, fleet: object) -> None:
+def _warn_cut_off(server: str, found: Preview, fleet: object, region: str | None) -> None:
     """Show a message with the devices that lose their connection.
 
     They lose it if main is replaced by a certificate that was not sent, if a lost pair is replaced, or if a server
@@ -411,7 +413,7 @@ def _warn_cut_off(server: str, found: Preview, fleet: object) -> None:
         return
     here, settings = wiring.process_wiring(), DistributionSettings.model_validate(fleet)
     try:
-        devices = here.devices(settings)
+        devices = here.devices(settings, region)
     except IosMdmError:
         return  # the check of the distribution reports the fault of the list
     if not devices:

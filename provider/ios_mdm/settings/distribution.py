@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, StrictInt, StrictStr, Tag, model_validator
 from pydantic.alias_generators import to_camel
@@ -15,6 +15,9 @@ from ios_mdm.settings.channels.nanomdm import NanoMdmSettings
 from ios_mdm.settings.fields import Model
 
 __all__ = ["ChannelSettings", "DevicesSettings", "DistributionSettings", "ProfileSettings", "ProofSettings"]
+
+
+_LEDGER_ADVICE: Final = "`ledger: sqlite:///path` or `ledger: dynamodb://table`"
 
 
 class ProfileSettings(Model):
@@ -103,7 +106,7 @@ class DistributionSettings(Model):
     devices: Annotated[
         Annotated[DeviceList, Tag("list")] | Annotated[DevicesSettings, Tag("from")], Discriminator(_devices_kind)
     ] = Field(default_factory=list)
-    ledger: Annotated[StrictStr, Field(pattern=r"^sqlite:///.+")] | None = None
+    ledger: Annotated[StrictStr, Field(pattern=r"^(sqlite:///.+|dynamodb://[A-Za-z0-9_.-]{3,255})$")] | None = None
     proof: ProofSettings | None = None
     resend_days: Annotated[StrictInt, Field(ge=1, le=365)] = 7
     retention_days: Annotated[StrictInt, Field(ge=1, le=3650)] = 30
@@ -138,9 +141,9 @@ class DistributionSettings(Model):
     @model_validator(mode="after")
     def _inventory(self) -> Self:
         if self.is_for_all and self.ledger is None:
-            raise ValueError("takes its devices from the ledger, but names no ledger: add `ledger: sqlite:///path`")
+            raise ValueError(f"takes its devices from the ledger, but names no ledger: add {_LEDGER_ADVICE}")
         without_effect = {"proof", "resend_days", "retention_days"} & self.model_fields_set
         if self.ledger is None and without_effect:
             names = ", ".join(to_camel(one) for one in sorted(without_effect))
-            raise ValueError(f"has {names}, but names no ledger, which records answers: add `ledger: sqlite:///path`")
+            raise ValueError(f"has {names}, but names no ledger, which records answers: add {_LEDGER_ADVICE}")
         return self

@@ -23,6 +23,7 @@ from ios_mdm.core.ledger.values import (
     DeviceRecord,
     DeviceState,
     DeviceStatus,
+    EnqueuedCommand,
     Publication,
     StatePolicy,
 )
@@ -182,11 +183,28 @@ class TestDeliveries:
         record_sent(ledger, "c1", enrollment_ids=["a"], at=berlin)
         assert status(ledger).at == START
 
-    def test_forty_thousand_devices_are_covered_in_one_call(self, ledger: Ledger) -> None:
-        """These are more devices than SQLite takes parameters in one statement."""
-        ids = [str(number) for number in range(40_000)]
+    def test_many_devices_are_covered_in_one_call(self, ledger: Ledger, many: int) -> None:
+        """In SQLite, these are more devices than one statement takes parameters."""
+        ids = [str(number) for number in range(3 * many)]
         sent(ledger, to=ids)
         assert {one.state for one in statuses_of(ledger, ids)} == {DeviceState.QUEUED}
+
+    def test_several_commands_are_recorded_at_once(self, ledger: Ledger) -> None:
+        """As one after the other: a repetition has no effect, and an earlier answer counts."""  # R15
+        publication = ledger.publish("berlin", b"a profile", certificates=(), seed=UUID(int=1), at=START)
+        record_answer(ledger, "C2", "D3", AnswerStatus.ACKNOWLEDGED, at=START)
+        first = EnqueuedCommand(command_uuid="C1", epochs={"D1": NEVER, "D2": NEVER}, at=START)
+        second = EnqueuedCommand(command_uuid="C2", epochs={"D3": NEVER}, at=START + timedelta(seconds=1))
+        ledger.record_commands([first, second], publication=publication)
+        later = replace(first, at=START + timedelta(days=1))
+        ledger.record_commands([later], publication=publication)
+        states = [one.state for one in statuses_of(ledger, ["D1", "D2", "D3"])]
+        assert states == [DeviceState.QUEUED, DeviceState.QUEUED, DeviceState.ACKNOWLEDGED]
+        queued = [one.progress.queued for one in ledger.devices("berlin", enrollment_ids=["D1", "D3"]) if one.progress]
+        assert queued == [microseconds(START), microseconds(second.at)]
+        record_answer(ledger, "C1", "D1", AnswerStatus.ERROR, at=START)
+        assert status_of(ledger, "D1").state is DeviceState.FAILED
+        ledger.record_commands([], publication=publication)
 
 
 class TestPublications:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 START = datetime(2040, 1, 1, tzinfo=UTC)
 FIRST, SECOND, FOREIGN = (bytes([number]) * 32 for number in (1, 2, 3))
-MANY: Final = 12_000
-"""More devices than a database reads at once."""
 
 
 def later(seconds: int) -> datetime:
@@ -133,10 +131,10 @@ class TestDevices:
         ledger.record_asked(["a"], at=START)
         assert [one.enrollment_id for one in devices] == ["b"]
 
-    def test_many_devices(self, ledger: Ledger) -> None:
+    def test_many_devices(self, ledger: Ledger, many: int) -> None:
         """All parts are read, in order, with their certificates."""
         publish(ledger)
-        ids = sorted(str(number) for number in range(MANY))
+        ids = sorted(str(number) for number in range(many))
         events = [
             DeviceEvent(
                 identity=uuid4().bytes,
@@ -149,15 +147,15 @@ class TestDevices:
             for one in ids
         ]
         ledger.record_events(events, now=START)
-        record_sent(ledger, "c1", enrollment_ids=ids[: MANY // 2], at=START)
+        record_sent(ledger, "c1", enrollment_ids=ids[: many // 2], at=START)
         found = list(ledger.devices("berlin"))
         assert [one.enrollment_id for one in found] == ids
         assert list(ledger.devices("berlin", enrollment_ids=ids)) == found
         policy = StatePolicy(revision=1, certificates=frozenset({FIRST, SECOND}))
         expected = Counter(device_status(one, policy).state for one in found)
-        assert expected[DeviceState.PROVED] == MANY // 10
+        assert expected[DeviceState.PROVED] == many // 10
         assert counted(ledger, policy) == counted(ledger, policy, enrollment_ids=ids) == expected
-        assert list(ledger.waiting("berlin", 1, enrollment_ids=ids)) == ids[MANY // 2 :]
+        assert list(ledger.waiting("berlin", 1, enrollment_ids=ids)) == ids[many // 2 :]
 
 
 class TestWaiting:

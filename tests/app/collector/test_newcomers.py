@@ -31,7 +31,7 @@ from tests.support.long import examples
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from ios_mdm.core.ledger.values import Publication
+    from ios_mdm.core.ledger.values import EnqueuedCommand, Publication
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 URL = "https://mdm.example.com/nanomdm"
@@ -49,22 +49,27 @@ class FakeChannel:
     """An MDM server that records commands.
 
     Args:
+        batch_size: number of devices in a batch.
         takes: maximum number of devices in a call; a larger batch is refused.
         failures: errors of the next calls.
+        failures_after: an error of the call after this number of accepted commands.
         on_enqueue: called with the devices of each accepted InstallProfile.
         commands: accepted commands: request type, CommandUUID, devices and profile.
     """
 
+    batch_size: int = 1000
     takes: int = 1000
     failures: list[Exception] = field(default_factory=list)
+    failures_after: dict[int, Exception] = field(default_factory=dict)
     on_enqueue: Callable[[Sequence[str]], None] = lambda _ids: None
     commands: list[tuple[str, str, tuple[str, ...], bytes | None]] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
     closed: int = 0
 
     def batches(self, enrollment_ids: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Return all devices in one batch."""
-        return [list(enrollment_ids)] if enrollment_ids else []
+        """Return batches of the same size; no call is made without a device."""
+        assert enrollment_ids
+        return [enrollment_ids[at : at + self.batch_size] for at in range(0, len(enrollment_ids), self.batch_size)]
 
     def enqueue(self, enrollment_ids: Sequence[str], command: bytes) -> tuple[str, ...]:
         """Accept a command, or fail."""
@@ -73,6 +78,8 @@ class FakeChannel:
         self.tried.append(uuid)
         if self.failures:
             raise self.failures.pop(0)
+        if (error := self.failures_after.pop(len(self.commands), None)) is not None:
+            raise error
         if len(enrollment_ids) > self.takes:
             raise BatchTooLargeError("the MDM server refuses a URL of this length")
         self.commands.append((kind, uuid, tuple(enrollment_ids), parsed["Command"].get("Payload")))
@@ -357,6 +364,40 @@ def test_a_failure_is_logged_once_and_left_to_up(fleet: Fleet, caplog: pytest.Lo
     assert list(fleet.ledger.waiting("berlin", published.revision, enrollment_ids=["D1"])) == ["D1"]
 
 
+def test_an_attempt_continues_after_the_accepted_batches(fleet: Fleet) -> None:
+    """The ledger knows the accepted batches. The repeated batch has the same devices and the same CommandUUID."""
+    # R43
+    fleet.publish()
+    fleet.channel.batch_size = 2
+    fleet.channel.failures_after = {1: DeliveryError("the MDM server is down")}
+    devices = [f"D{number}" for number in range(5)]
+    fleet.post(*(fleet.event("Authenticate", one) for one in devices))
+    fleet.post(*(fleet.event("TokenUpdate", one) for one in devices))
+    assert [len(ids) for ids, _ in fleet.channel.profiles] == [2, 2, 1]
+    assert sorted(one for ids, _ in fleet.channel.profiles for one in ids) == devices
+    first, failed, repeated, last = fleet.channel.tried
+    assert failed == repeated
+    assert len({first, failed, last}) == 3
+
+
+def test_a_command_that_is_not_recorded_is_repeated(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """The MDM server drops the repetition, so the ledger can be written again."""  # R43
+    published = fleet.publish()
+    errors = [DeliveryError("the ledger cannot be used: it is locked")]
+
+    class _Locked(SqliteLedger):
+        def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
+            if errors:
+                raise errors.pop()
+            super().record_commands(commands, publication=publication)
+
+    fleet.newcomers._ledger = _Locked(fleet.ledger.path)
+    fleet.enroll()
+    assert len({*fleet.channel.tried}) == 1
+    assert not fleet.ledger.waiting("berlin", published.revision, enrollment_ids=["D1"])
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
 def test_a_stop_ends_the_repetitions(fleet: Fleet) -> None:
     """The process ends without the waits."""  # R43
     fleet.publish()
@@ -448,13 +489,19 @@ def test_a_server_without_proof_asks_for_no_certificates(tmp_path: Path) -> None
     assert [kind for kind, *_ in fleet.channel.commands] == ["InstallProfile", "InstallProfile", "CertificateList"]
 
 
-def test_a_failed_request_for_certificates_does_not_hide_the_profile(tmp_path: Path) -> None:
-    """The profile is recorded as queued before the request is sent."""  # R44
+@pytest.mark.parametrize("failures", [1, 9])
+def test_a_failed_request_for_certificates_is_repeated(tmp_path: Path, failures: int) -> None:
+    """The profile is recorded as queued before the request is sent, and is not queued again."""  # R44
     fleet = Fleet(tmp_path / "ledger.db", servers_with_proof={"berlin"})
     published = fleet.publish()
-    fleet.channel.on_enqueue = lambda _ids: fleet.channel.failures.extend([DeliveryError("is down")] * 9)
+    fleet.channel.failures_after = {1: DeliveryError("is down")}
+    if failures > 1:
+        fleet.channel.on_enqueue = lambda _ids: fleet.channel.failures.extend([DeliveryError("is down")] * failures)
     fleet.enroll()
     assert not fleet.ledger.waiting("berlin", published.revision, enrollment_ids=["D1"])
+    expected = ["InstallProfile", "CertificateList"] if failures == 1 else ["InstallProfile"]
+    assert [kind for kind, *_ in fleet.channel.commands] == expected
+    assert len({*fleet.channel.tried}) == 2
 
 
 def test_a_ledger_that_fails_is_left_to_up(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:

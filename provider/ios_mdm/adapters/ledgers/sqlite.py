@@ -257,7 +257,8 @@ def open_ledger(url: str, *, base: Path) -> Ledger:
     scheme, separator, path = url.partition(":///")
     if scheme != "sqlite" or not separator or path in {"", ":memory:"} or path.endswith("/"):
         raise DefinitionError(
-            f"ledger: {url!r} is not a ledger URL: use sqlite:///path (relative to the project) or sqlite:////absolute/path"
+            f"ledger: {url!r} is not a ledger URL: use sqlite:///path (relative to the project), "
+            "sqlite:////absolute/path or dynamodb://table"
         )
     if not path.isprintable() or "?" in path or "#" in path:
         raise DefinitionError(f"ledger: the path of {url!r} takes no options and no control characters")

@@ -12,7 +12,7 @@ from ios_mdm.core.ledger.registers import NEVER
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, IosMdmError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ios_mdm.core.ledger.values import DeviceRecord, Publication
     from ios_mdm.ports import Clock, Ledger, MdmChannel
@@ -102,17 +102,23 @@ class Newcomers:
 
     def _send(self, publication: Publication, enrollment_ids: Sequence[str]) -> None:
         """Queue one profile, and repeat that after a failure. A repeated command has the same CommandUUID."""
-        records = self._ledger.devices(publication.server, enrollment_ids=enrollment_ids)
-        due = {one.enrollment_id: _target(one) for one in records if _is_due(publication, one)}
+        due = self._targets(publication, enrollment_ids)
         if not due:
             return
         self._call_with_retries(self._connection)  # a push counts, so first the API key must be known
-        waiting = {one: due[one] for one in self._devices_with_push(publication, list(due))}
+        targets = {one: due[one] for one in self._devices_with_push(publication, list(due))}
+        if not targets:
+            return
         try:
-            self._call_with_retries(lambda: self._queue(publication, waiting))
+            self._call_with_retries(lambda: self._queue(publication, targets))
         except IosMdmError as error:
-            devices = "a new device" if len(waiting) == 1 else f"{len(waiting)} new devices"
+            devices = "a new device" if len(targets) == 1 else f"each of {len(targets)} new devices"
             _log_failure(f"the profile of server {publication.server} is not sent to {devices}: {error}")
+
+    def _targets(self, publication: Publication, enrollment_ids: Sequence[str]) -> Mapping[str, Target]:
+        """Return those of these devices that must be sent a profile."""
+        records = self._ledger.devices(publication.server, enrollment_ids=enrollment_ids)
+        return {one.enrollment_id: _target(one) for one in records if _is_due(publication, one)}
 
     def _devices_with_push(self, publication: Publication, enrollment_ids: Sequence[str]) -> Sequence[str]:
         """Count a push to each of these devices; return the devices within the limit."""
@@ -128,20 +134,16 @@ class Newcomers:
             )
         return claimed
 
-    def _queue(self, publication: Publication, waiting: dict[str, Target]) -> None:
-        """Queue a profile for devices, and remove each accepted batch from *waiting*."""
-        ids = list(waiting)
-
-        def remove(sent: int) -> None:
-            for one in ids[len(ids) - len(waiting) : sent]:
-                del waiting[one]
-
-        sender = Sender(self._connection(), remove)
+    def _queue(self, publication: Publication, targets: Mapping[str, Target]) -> None:
+        """Queue a profile for those of these devices that were not sent it by an earlier attempt, then ask them all."""
+        sender = Sender(self._connection(), lambda _sent: None)
         with Recorder(self._ledger, publication) as recorder:
-            LedgerSender(sender, publication, self._clock, recorder).install(
-                waiting, is_proof_configured=publication.server in self._servers_with_proof
-            )
-        _log.info("queued the profile of server %s for %d new devices", publication.server, sender.sent)
+            commands = LedgerSender(sender, publication, self._clock, recorder)
+            if waiting := self._targets(publication, list(targets)):
+                commands.install(waiting, is_proof_configured=False)
+                _log.info("queued the profile of server %s for %d new devices", publication.server, len(waiting))
+            if publication.server in self._servers_with_proof:
+                commands.ask(targets)
         for notice in sender.notices:
             _log.warning("%s", notice)
 

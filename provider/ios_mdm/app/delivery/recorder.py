@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder"]
 
+MIN_WAITING: Final = 16
+"""Commands that wait until a write begins, because each write waits for the disk."""
 MAX_WAITING: Final = 64
-"""Commands that may wait for a write. If the run is interrupted, they are repeated, which has no effect."""
+"""Commands that may wait for a write. If the run is killed, they are repeated, which has no effect."""
 
 
 class Recorder:
@@ -58,7 +60,8 @@ class Recorder:
 
     def _advance(self) -> None:
         self._waiting += 1
-        if self._write is None or self._write.done() or self._waiting >= MAX_WAITING:
+        is_idle = self._write is None or self._write.done()
+        if self._waiting >= (MIN_WAITING if is_idle else MAX_WAITING):
             self._begin_write()
 
     def _begin_write(self) -> None:
@@ -79,8 +82,8 @@ class Recorder:
     ) -> None:
         """Wait for all writes. Raises their first error, unless the block has raised one."""
         try:
+            self._begin_write()
             if self._write is not None:
-                self._begin_write()
                 self._write.result()
         except Exception:
             if kind is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.readiness.values import DeviceReport
 from ios_mdm.app.status.lost import reserve_fleet
 from ios_mdm.core.ledger.gate import gate_coverage
-from ios_mdm.core.ledger.registers import NEVER, microseconds
+from ios_mdm.core.ledger.overdue import silence_limit
+from ios_mdm.core.ledger.registers import NEVER
 from ios_mdm.core.profile import certificate_digests, trust_profile
 from ios_mdm.errors import IosMdmError
 
@@ -59,7 +59,7 @@ def device_report(overview: Overview) -> tuple[DeviceReport | None, str]:
 
 def _coverage(devices: Fleet, ignored_silent_days: int | None, now: datetime) -> GateCoverage:
     days = ignored_silent_days
-    silent_before = NEVER if days is None else microseconds(now - timedelta(days=days))
+    silent_before = NEVER if days is None else silence_limit(now, days)
     policy = replace(devices.policy, silent_before=silent_before)
     counts = devices.ledger.counts(devices.server, policy, enrollment_ids=devices.enrollment_ids)
     return gate_coverage(counts, is_proof_configured=policy.is_proof_configured)

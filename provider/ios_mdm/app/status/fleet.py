@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ios_mdm.app.devices import read_devices
 from ios_mdm.core.ledger.registers import NEVER, time_of
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ios_mdm.settings import DistributionSettings
 
 __all__ = ["Fleet", "FleetDevice", "fleet", "fleet_ids"]
+
+_PART: Final = 1_000
+"""Number of devices that are counted at once to find one in a rare state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,29 @@ class Fleet:
         Raises:
             DeliveryError: The ledger cannot be read.
         """
-        for record in self.ledger.devices(self.server, enrollment_ids=self.enrollment_ids):
+        return self._devices(self.enrollment_ids, states)
+
+    def first_devices(self, states: Collection[DeviceState], limit: int) -> tuple[FleetDevice, ...]:
+        """Return at most *limit* devices in one of these states. Raises the errors of :meth:`devices`.
+
+        To read the records of all devices takes much longer than to count them. So only the records of parts of the
+        fleet are read in which such a device is counted.
+        """
+        found, wanted = list[FleetDevice](), min(limit, self.count(*states))
+        ids = self.ids if wanted else ()
+        for start in range(0, len(ids), _PART):
+            part = ids[start : start + _PART]
+            counts = self.ledger.counts(self.server, self.policy, enrollment_ids=part)
+            if any(counts[state] for state in states):
+                found += islice(self._devices(part, states), wanted - len(found))
+            if len(found) >= wanted:
+                break
+        return tuple(found)
+
+    def _devices(
+        self, enrollment_ids: Sequence[str] | None, states: Collection[DeviceState] | None
+    ) -> Iterator[FleetDevice]:
+        for record in self.ledger.devices(self.server, enrollment_ids=enrollment_ids):
             status = device_status(record, self.policy)
             if states is None or status.state in states:
                 seen, progress = record.enrollment.seen, record.progress
@@ -120,11 +145,6 @@ class Fleet:
                     seen_at=None if seen == NEVER else time_of(seen),
                     revision=None if progress is None else progress.revision,
                 )
-
-    def first_devices(self, states: Collection[DeviceState], limit: int) -> tuple[FleetDevice, ...]:
-        """Return at most *limit* devices in one of these states. Raises the errors of :meth:`devices`."""
-        # Without a further device, the search would read all records.
-        return tuple(islice(self.devices(states), min(limit, self.count(*states))))
 
     def command(self, states: Collection[DeviceState]) -> str:
         """Return the command that lists the devices in these states."""

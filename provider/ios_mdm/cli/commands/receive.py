@@ -15,7 +15,11 @@ __all__ = ["receive"]
 
 
 @click.command(short_help="Record the answers of devices in a ledger.")
-@click.option("--ledger", metavar="URL", help="URL of the ledger: sqlite:///path. Default: that of the definition.")
+@click.option(
+    "--ledger",
+    metavar="URL",
+    help="URL of the ledger: sqlite:///path or dynamodb://table. Default: that of the definition.",
+)
 @click.option(
     "--definition",
     type=FILE,
