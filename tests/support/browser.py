@@ -48,12 +48,14 @@ class Browser:
     Args:
         commands: file descriptor for commands.
         answers: file descriptor of answers and events.
-        requests: URL of each request since the last :meth:`open`, as the browser reports them.
+        requests: URL of each request that the page made since the last :meth:`open`, by the id of the request.
+        refused: URL of each request that the policy of the page refused; they are in *requests*, too.
     """
 
     commands: int
     answers: int
-    requests: list[str] = field(default_factory=list)
+    requests: dict[str, str] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
     _session: str | None = None
     _number: int = 0
     _rest: bytes = b""
@@ -71,6 +73,7 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", media=medium, features=features)
         self.requests.clear()
+        self.refused.clear()
         self.call("Page.navigate", url=file.as_uri())
         self._wait_for_event("Page.loadEventFired")
 
@@ -116,8 +119,11 @@ class Browser:
             self._rest += part
         first, _, self._rest = self._rest.partition(b"\0")
         message: dict[str, Any] = json.loads(first)
+        parameters = message.get("params", {})
         if message.get("method") == "Network.requestWillBeSent":
-            self.requests.append(message["params"]["request"]["url"])
+            self.requests[parameters["requestId"]] = parameters["request"]["url"]
+        elif parameters.get("blockedReason") == "csp":
+            self.refused.append(self.requests[parameters["requestId"]])
         return message
 
 

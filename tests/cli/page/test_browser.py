@@ -82,7 +82,23 @@ def test_a_person_reads_verdict_timeline_counts_and_lists(chromium: Browser, fol
 def test_the_page_makes_no_request(chromium: Browser, folder: Path) -> None:
     """The browser requests only the file itself."""
     chromium.open(folder / "page.html")
-    assert [url for url in chromium.requests if not url.startswith("data:")] == [(folder / "page.html").as_uri()]
+    assert [url for url in chromium.requests.values() if not url.startswith("data:")] == [
+        (folder / "page.html").as_uri()
+    ]
+
+
+def test_the_policy_of_the_page_stops_markup_that_is_not_escaped(chromium: Browser, folder: Path) -> None:
+    """This is a second defense. Without the policy, the browser makes the request and runs the script."""
+    markup = '<img src="http://evil.example/x"><script>document.title = "changed"</script></main>'
+    page = (folder / "page.html").read_text(encoding="utf-8").replace("</main>", markup)
+    control = page.replace("Content-Security-Policy", "none")
+    seen = []
+    for name, text in (("attacked.html", page), ("control.html", control)):
+        (folder / name).write_text(text, encoding="utf-8")
+        chromium.open(folder / name)
+        assert "http://evil.example/x" in chromium.requests.values()
+        seen.append((list(chromium.refused), chromium.value("document.title") == "changed"))
+    assert seen == [(["http://evil.example/x"], False), ([], True)]
 
 
 @pytest.mark.parametrize("page", ["page.html", "status.html"])
@@ -95,6 +111,7 @@ def test_the_page_fits_on_a_phone(chromium: Browser, folder: Path, page: str) ->
     assert chromium.value(widest) <= PHONE
     sizes = "[...document.querySelectorAll('p,li,td')].map(one => parseFloat(getComputedStyle(one).fontSize))"
     assert min(chromium.value(sizes)) >= 12
+    assert chromium.value("getComputedStyle(document.querySelector('thead')).display") == "none"
     label = "getComputedStyle(document.querySelector('td'), '::before').content"
     assert chromium.value(label) == '"Device: "'
 
