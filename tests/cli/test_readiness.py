@@ -111,6 +111,25 @@ def test_a_pair_whose_devices_proved_the_reserve_is_ready(pair: Pair, tmp_path: 
         assert words in text.out
 
 
+def test_the_verdict_is_a_metric(pair: Pair, tmp_path: Path) -> None:
+    """1 if the server is ready, 0 if not, and no value if that is unknown."""  # R44
+    made = pair.make()
+    pair.deliver(made, ALL)
+    file = tmp_path / "ios.prom"
+
+    def metric() -> list[str]:
+        pair.status("--metrics", str(file))
+        return [line for line in file.read_text(encoding="ascii").splitlines() if line.startswith("ios_mdm_ready{")]
+
+    with server(pair, tmp_path) as endpoint:
+        define(pair, endpoint=endpoint)
+        assert metric() == [f'ios_mdm_ready{{server="{pair.name}"}} 0.0']
+        prove(pair, made, *DEVICES)
+        assert metric() == [f'ios_mdm_ready{{server="{pair.name}"}} 1.0']
+    define(pair, endpoint=None)
+    assert metric() == []
+
+
 def test_without_proof_acknowledged_devices_are_a_warning(pair: Pair, tmp_path: Path) -> None:
     """The report never calls proved what devices only acknowledged."""  # R44
     pair.deliver(pair.make(), ALL)
