@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import pytest
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.app.delivery.distributor import Delivery
+from ios_mdm.app.delivery.service import DeliveryRequest
 from ios_mdm.app.gate import GateService
+from ios_mdm.app.reconcile import Reconciler
 from ios_mdm.app.switch_mover import SHORTEST_TIME, SwitchMover
 from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.ledger.overdue import LedgerRules
@@ -27,9 +30,12 @@ from tests.support.pairs import SECRET, definition
 from tests.support.switching import NAMES, Armed, CrashError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
+    from ios_mdm.app.delivery.content import ProfileContent
+    from ios_mdm.app.delivery.service import DeliveryService
     from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.core.pair.definition import PairDefinition
     from ios_mdm.core.pair.schedule import Schedule
@@ -136,6 +142,38 @@ def test_the_switch_moves_when_enough_devices_answered_and_back_when_one_is_lost
     record_sent(fleet.ledger, "C2", profile=b"another profile", enrollment_ids=DEVICES, at=fleet.now)
     fleet.evaluate()
     assert fleet.scheduled_at == latest
+
+
+class Delivered:
+    """A delivery that has sent the profile already."""
+
+    def deliver(self, request: DeliveryRequest, _disarm: Callable[[], None] | None = None) -> Delivery:
+        """Send nothing."""
+        return Delivery(server="berlin", profile=b"a profile", enrollment_ids=request.enrollment_ids)
+
+
+def test_a_run_counts_the_same_devices_as_the_collector(fleet: Fleet) -> None:
+    """A device that left and requests an enrollment again is sent nothing yet, but counts."""  # R46
+    fleet.answer("D1", "D2")
+    fleet.evaluate()
+    fleet.wait(DAY)
+    for one in ("D3", "D4"):
+        record_device(fleet.ledger, one, enrolled=False, at=fleet.now)
+        record_authenticate(fleet.ledger, one, at=fleet.now + timedelta(seconds=1))
+    assert fleet.ledger.enrolled_ids() == ("D1", "D2")
+    reconciler = Reconciler(
+        fleet.armed.world.service, fleet.armed.service, cast("DeliveryService", Delivered()), fleet.gates
+    )
+    delivery = DeliveryRequest(
+        content=cast("ProfileContent", None),
+        secret=SECRET,
+        secret_arn="",
+        resource_id=None,
+        enrollment_ids=fleet.ledger.enrolled_ids(),
+        is_for_all=True,
+    )
+    reconciler.deliver(delivery, fleet.armed.request(fleet.armed.secure(gated_definition())))
+    assert " closed " in fleet.armed.world.tags[GATE_TAG]
 
 
 def test_a_run_without_the_ledger_uses_the_recorded_decision(fleet: Fleet) -> None:
