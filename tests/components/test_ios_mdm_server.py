@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 from dataclasses import dataclass, field
@@ -104,6 +105,11 @@ def declared() -> Iterator[Callable[[Callable[[], object]], Declared]]:
         mocks.test(program)()  # type: ignore[no-untyped-call]
         return found
 
+    # Pulumi uses the current event loop, and `asyncio.run` in another test removes it.
+    try:
+        asyncio.get_event_loop_policy().get_event_loop()
+    except RuntimeError:
+        asyncio.set_event_loop(asyncio.new_event_loop())
     yield run
     settings.reset_options()
 

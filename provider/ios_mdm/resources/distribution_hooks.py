@@ -87,6 +87,8 @@ def check(olds: Wire, news: Wire) -> CheckResult:
                     rules=settings.ledger_rules,
                     now=here.clock().now(),
                 )
+                if news.get("phase") == Phase.CONNECTION_LOST:
+                    due = DueCounts(unsent=due.unsent)  # a profile without a valid certificate helps no device
         except DeliveryError as error:
             _warn_unread_devices(inputs, error)
             inputs |= {**_UNREAD_DEVICES, "revision": revision + 1}
