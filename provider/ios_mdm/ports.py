@@ -281,9 +281,9 @@ class Ledger(Protocol):
     ) -> Publication:
         """Record the profile that devices of *server* are sent from now on, and return the record.
 
-        If *profile* was published last, it keeps its revision, seed and time; only *channel* and *is_for_all* change.
-        Else it gets the next revision, and what devices reported of a certificate that no published profile has is
-        deleted.
+        If *profile* was published last for the same *channel*, it keeps its revision, seed and time; only *is_for_all*
+        changes. Else it gets the next revision, because the devices of another MDM server were not sent it. Then what
+        devices reported of a certificate that no published profile has is deleted.
 
         Args:
             server: name of the server.

@@ -86,12 +86,12 @@ class SqliteLedger:
     ) -> Publication:
         """Record the profile that devices of *server* are sent from now on, and return the record."""
         found = self.publication(server)
-        if found is not None and (found.profile, found.channel, found.is_for_all) == (profile, channel, is_for_all):
+        if found is not None and found.is_same(profile, channel) and found.is_for_all == is_for_all:
             return found
         with self._database.writing() as connection:
             found = records.publication(connection, server)
-            if found is not None and found.profile == profile:
-                made = replace(found, channel=channel, is_for_all=is_for_all)
+            if found is not None and found.is_same(profile, channel):
+                made = replace(found, is_for_all=is_for_all)
             else:
                 made = Publication(
                     server=server,

@@ -109,8 +109,9 @@ class DeliveryService:
         Before the MDM server is contacted, each certificate of the profile gets its label ``TRUSTED-<number>`` (R35).
         If there is no device, the MDM server is not contacted, and nothing is recorded.
 
-        If the last profile was not sent to all of these devices, the record of the sent certificates is removed until
-        this profile is sent to them. A schedule must not promote a reserve that these devices do not have (R36).
+        If the last profile was not sent to all of these devices by the same MDM server, the record of the sent
+        certificates is removed until this profile is sent to them. A schedule must not promote a reserve that these
+        devices do not have (R36).
 
         A renewal under the same root and issuers does not change the profile. Then no device is sent it again (R49).
 
@@ -140,7 +141,7 @@ class DeliveryService:
             self._report("the profile is not sent, because there is no device")
             return delivery
         found = mark_offered(self._store, request, self._clock.now())
-        devices = devices_digest(request.enrollment_ids)
+        devices = _recorded_devices(request)
         is_known = self._ledger is None and request.is_channel_same and is_sent_to(found.tags, devices)
         if is_known and is_profile_sent(found.tags, _recorded_digest(request, delivery)):
             self._report("the profile has not changed, so no device is sent it again")
@@ -177,7 +178,7 @@ class DeliveryService:
                 rules=self._rules,
                 random_uuid=self._random_uuid,
             )
-            if not is_sent_to(found.tags, devices_digest(request.enrollment_ids)) and distributor.has_waiting(delivery):
+            if not is_sent_to(found.tags, _recorded_devices(request)) and distributor.has_waiting(delivery):
                 self._store.untag(request.secret, [SENT_TAG])
                 disarm()
             elif without_profile is not None and not is_profile_sent(found.tags, _recorded_digest(request, delivery)):
@@ -192,7 +193,7 @@ class DeliveryService:
         """
         value = sent_value(
             request.content.trusted or (),
-            devices=devices_digest(request.enrollment_ids),
+            devices=_recorded_devices(request),
             profile="" if self._ledger is not None else _recorded_digest(request, delivery),
         )
         if found.tags.get(SENT_TAG) != value:
@@ -241,6 +242,14 @@ def mark_offered(store: SecretStore, request: DeliveryRequest, now: datetime) ->
     if lost:
         store.tag(request.secret, lost)
     return found
+
+
+def _recorded_devices(request: DeliveryRequest) -> str:
+    """Return the digest in the record of the devices that were sent a profile, 64 hex digits.
+
+    It depends on the MDM server: a device of another one was not sent the profile, although it may have the same id.
+    """
+    return hashlib.sha256(f"{request.channel} {devices_digest(request.enrollment_ids)}".encode()).hexdigest()
 
 
 def _recorded_digest(request: DeliveryRequest, delivery: Delivery) -> str:
