@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,27 @@ def test_one_connection_serves_all_operations(ledger: SqliteLedger, monkeypatch:
         record_device(ledger, device, enrolled=True, at=START)
         assert device in ledger.enrolled_ids()
     assert open_files(ledger.path) == 1
+
+
+def test_deleted_records_are_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file has no bytes of a device whose records were deleted. Not every SQLite does this by default."""  # R44
+    connect = sqlite3.connect
+
+    def connect_without_overwriting(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **options)
+        connection.execute("PRAGMA secure_delete = OFF")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect_without_overwriting)
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    for device in ("a-device-that-stays", "a-device-that-left"):
+        record_device(ledger, device, enrolled=True, at=START)
+    record_device(ledger, "a-device-that-left", enrolled=False, at=START + timedelta(hours=1))
+    assert b"a-device-that-left" in ledger.path.read_bytes()
+    assert ledger.delete_devices(left_before=START + timedelta(days=30)) == 1
+    content = ledger.path.read_bytes()
+    assert b"a-device-that-left" not in content
+    assert b"a-device-that-stays" in content
 
 
 def test_the_connection_ends_with_the_ledger(other: SqliteLedger, tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ class Database:
             )
             self._close = weakref.finalize(self, connection.close)
             self._close.atexit = False  # another thread may use the connection then
+            # Without it, the bytes of deleted devices stay in the file. Only some builds of SQLite have it by default.
+            connection.execute("PRAGMA secure_delete = ON")
             self._connection, self._file = connection, file
         return self._connection
 
