@@ -10,8 +10,10 @@ import pytest
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.app.delivery.content import ProfileContent
 from ios_mdm.app.delivery.service import DeliveryRequest, DeliveryService
-from ios_mdm.core.pair.layout import SENT_TAG
+from ios_mdm.core.pair.layout import ARMED_TAG, SENT_TAG, armed_value
+from ios_mdm.core.pair.observed import ArmedPromotion
 from ios_mdm.errors import DeliveryError
+from tests.support.crashes import CrashError
 from tests.support.fleet import Fleet
 from tests.support.pairs import SECRET
 
@@ -56,12 +58,20 @@ class Desk:
         ledger: the ledger; None for none.
         servers: MDM server of each URL.
         disarmed: whether the record was removed at each call that disarms the switch.
+        is_killed: whether the run ends before the next call disarms the switch.
     """
 
     ledger: Ledger | None
     fleet: Fleet = field(default_factory=Fleet)
     servers: dict[str, Server] = field(default_factory=lambda: {FORMER: Server(), OTHER: Server()})
     disarmed: list[bool] = field(default_factory=list)
+    is_killed: bool = False
+
+    def disarm(self) -> None:
+        """Record the call, or end the run."""
+        if self.is_killed:
+            raise CrashError
+        self.disarmed.append(SENT_TAG not in self.fleet.tags)
 
     def run(self, url: str) -> None:
         """Send the profile of the pair through the MDM server of a URL."""
@@ -85,7 +95,7 @@ class Desk:
             enrollment_ids=DEVICES,
             channel=url,
         )
-        service.deliver(request, lambda: self.disarmed.append(SENT_TAG not in self.fleet.tags))
+        service.deliver(request, self.disarm)
 
 
 @pytest.fixture(params=["with a ledger", "without a ledger"])
@@ -126,3 +136,17 @@ def test_a_return_to_the_former_mdm_server_is_another_change(desk: Desk) -> None
     desk.run(FORMER)
     assert desk.servers[FORMER].devices == [*DEVICES, *DEVICES]
     assert desk.disarmed == [True, True]
+
+
+def test_a_run_that_is_killed_before_it_disarms_is_continued(desk: Desk) -> None:
+    """The record of the sent profile is removed, and the schedule still exists."""  # R36
+    promotion = ArmedPromotion(certificate=2, at=desk.fleet.clock.now())
+    desk.fleet.store.tag(SECRET, {ARMED_TAG: armed_value(promotion)})
+    desk.servers[OTHER].is_down = desk.is_killed = True
+    with pytest.raises(CrashError):
+        desk.run(OTHER)
+    assert SENT_TAG not in desk.fleet.tags
+    desk.is_killed = False
+    with pytest.raises(DeliveryError):
+        desk.run(OTHER)
+    assert desk.disarmed == [True]

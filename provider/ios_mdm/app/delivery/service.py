@@ -15,6 +15,7 @@ from ios_mdm.app.devices import devices_digest
 from ios_mdm.core.ledger.overdue import LedgerRules
 from ios_mdm.core.pair.guard import uncovered_versions, unoffered_versions
 from ios_mdm.core.pair.layout import (
+    ARMED_TAG,
     SENT_TAG,
     is_profile_sent,
     is_sent_to,
@@ -178,7 +179,10 @@ class DeliveryService:
                 rules=self._rules,
                 random_uuid=self._random_uuid,
             )
-            if not is_sent_to(found.tags, _recorded_devices(request)) and distributor.has_waiting(delivery):
+            # A run that was interrupted after it had removed the record might not have disarmed the switch.
+            is_removed = SENT_TAG not in found.tags and ARMED_TAG in found.tags
+            is_other = not is_sent_to(found.tags, _recorded_devices(request))
+            if (is_other or is_removed) and distributor.has_waiting(delivery):
                 self._store.untag(request.secret, [SENT_TAG])
                 disarm()
             elif without_profile is not None and not is_profile_sent(found.tags, _recorded_digest(request, delivery)):
