@@ -376,6 +376,16 @@ class TestEnrollments:
         assert proofs(ledger, FIRST, ids) == {"here": later(3)}
         assert ledger.delete_devices(left_before=later(10)) == 0
 
+    def test_a_device_that_a_definition_lists_stays_gone(self, ledger: Ledger) -> None:
+        """Without its CheckOut, it would count as a device that must be sent the profile."""  # R42 R46
+        sent(ledger, to=["listed", "other"], at=0)
+        for device in ("listed", "other"):
+            record_device(ledger, device, enrolled=False, at=later(5))
+        assert ledger.delete_devices(left_before=later(10), kept={"listed"}) == 1
+        states = [one.state for one in statuses_of(ledger, ["listed", "other"])]
+        assert states == [DeviceState.GONE, DeviceState.NOT_SENT]
+        assert ledger.delete_devices(left_before=later(10)) == 1, "it was removed from the definition"
+
 
 def proofs(ledger: Ledger, certificate: bytes, devices: Sequence[str]) -> dict[str, datetime]:
     """Return the devices whose last list of certificates has a certificate, with the time of the list."""

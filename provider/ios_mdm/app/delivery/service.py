@@ -136,7 +136,7 @@ class DeliveryService:
             channel=request.channel,
             is_for_all=request.is_for_all,
         )
-        self._delete_devices()
+        self._delete_devices(kept=request.enrollment_ids)
         if not request.enrollment_ids:
             check_owner(request.secret, request.secret_arn, request.resource_id, self._store.describe(request.secret))
             self._report("the profile is not sent, because there is no device")
@@ -151,12 +151,12 @@ class DeliveryService:
         self._record_sent(request, delivery, found)
         return delivery
 
-    def _delete_devices(self) -> None:
-        """Delete the records of the devices that checked out some days ago."""
+    def _delete_devices(self, *, kept: Sequence[str]) -> None:
+        """Delete the records of the devices that checked out some days ago, apart from those of the definition."""
         if self._ledger is None:
             return
         days = self._rules.retention_days
-        count = self._ledger.delete_devices(left_before=self._clock.now() - timedelta(days=days))
+        count = self._ledger.delete_devices(left_before=self._clock.now() - timedelta(days=days), kept=kept)
         if count:
             self._report(f"the records of {count} devices that checked out over {days} days ago were deleted")
 
