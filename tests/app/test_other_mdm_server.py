@@ -59,6 +59,7 @@ class Desk:
         servers: MDM server of each URL.
         disarmed: whether the record was removed at each call that disarms the switch.
         is_killed: whether the run ends before the next call disarms the switch.
+        warnings: warnings of all runs.
     """
 
     ledger: Ledger | None
@@ -66,6 +67,7 @@ class Desk:
     servers: dict[str, Server] = field(default_factory=lambda: {FORMER: Server(), OTHER: Server()})
     disarmed: list[bool] = field(default_factory=list)
     is_killed: bool = False
+    warnings: list[str] = field(default_factory=list)
 
     def disarm(self) -> None:
         """Record the call, or end the run."""
@@ -73,16 +75,21 @@ class Desk:
             raise CrashError
         self.disarmed.append(SENT_TAG not in self.fleet.tags)
 
-    def run(self, url: str) -> None:
+    def run(self, url: str, *, identifier: str = "com.example.berlin", former: str | None = None) -> None:
         """Send the profile of the pair through the MDM server of a URL."""
         result = self.fleet.apply()
         service = DeliveryService(
-            lambda: self.servers[url], self.fleet.store, self.ledger, self.fleet.clock, report=lambda _line: None
+            lambda: self.servers[url],
+            self.fleet.store,
+            self.ledger,
+            self.fleet.clock,
+            report=lambda _line: None,
+            warn=self.warnings.append,
         )
         content = ProfileContent(
             server="berlin",
             host="mdm.example.com",
-            identifier="com.example.berlin",
+            identifier=identifier,
             organization=None,
             trusted=result.view.desired.trusted_ordinals,
             chains={ordinal: one.pem for ordinal, one in result.certificates.items()},
@@ -93,6 +100,7 @@ class Desk:
             secret_arn=self.fleet.arn,
             resource_id=None,
             enrollment_ids=DEVICES,
+            former_identifier=former,
             channel=url,
         )
         service.deliver(request, self.disarm)
@@ -150,3 +158,17 @@ def test_a_run_that_is_killed_before_it_disarms_is_continued(desk: Desk) -> None
     with pytest.raises(DeliveryError):
         desk.run(OTHER)
     assert desk.disarmed == [True]
+
+
+def test_two_definitions_with_one_ledger_and_server_name_are_reported(tmp_path: Path) -> None:
+    """Each run of one definition replaces the profile of the other, and counts its devices as not sent."""  # R35 R41
+    desk = Desk(SqliteLedger(tmp_path / "ledger.db"))
+    desk.run(FORMER, identifier="com.example.berlin")
+    desk.run(FORMER, identifier="com.example.berlin", former="com.example.berlin")
+    desk.run(FORMER, identifier="com.example.renamed", former="com.example.berlin")
+    assert desk.warnings == []
+    desk.run(FORMER, identifier="com.example.other", former="com.example.other")
+    (warning,) = desk.warnings
+    assert "the ledger has the profile com.example.renamed of another pair under the name berlin" in warning
+    desk.run(FORMER, identifier="com.example.other", former="com.example.other")
+    assert len(desk.warnings) == 1

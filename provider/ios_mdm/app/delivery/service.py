@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from ios_mdm.app.delivery.distributor import Delivery, Distributor
 from ios_mdm.app.delivery.secret_record import check_owner
+from ios_mdm.app.delivery.shared_ledger import other_pair_warning
 from ios_mdm.app.devices import devices_digest
 from ios_mdm.core.ledger.overdue import LedgerRules
 from ios_mdm.core.pair.guard import uncovered_versions, unoffered_versions
@@ -147,9 +148,18 @@ class DeliveryService:
         if is_known and is_profile_sent(found.tags, _recorded_digest(request, delivery)):
             self._report("the profile has not changed, so no device is sent it again")
         else:
+            self._warn_of_another_pair(request)
             self._send(request, delivery, found, disarm)
         self._record_sent(request, delivery, found)
         return delivery
+
+    def _warn_of_another_pair(self, request: DeliveryRequest) -> None:
+        if self._ledger is None:
+            return
+        identifiers = {request.content.identifier, *filter(None, [request.former_identifier])}
+        warning = other_pair_warning(self._ledger.publication(request.content.server), identifiers)
+        if warning is not None:
+            self._warn(warning)
 
     def _delete_devices(self, *, kept: Sequence[str]) -> None:
         """Delete the records of the devices that checked out some days ago, apart from those of the definition."""
