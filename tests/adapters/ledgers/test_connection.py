@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ios_mdm.adapters.ledgers.database import Database
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.errors import DeliveryError
 from tests.support.events import record_device
@@ -105,6 +106,23 @@ def test_a_replaced_file_is_used(ledger: SqliteLedger, other: SqliteLedger, tmp_
     backup.replace(ledger.path)
     record_device(ledger, "c", enrolled=True, at=START)
     assert ledger.enrolled_ids() == SqliteLedger(ledger.path).enrolled_ids() == ("a", "c")
+
+
+def test_a_file_that_is_replaced_during_a_write_gets_the_event(
+    ledger: SqliteLedger, other: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer can wait for a lock of the former file. NanoMDM posts an event once, so no event may be lost."""  # R42
+    connect = Database._current_connection
+
+    def connect_and_replace(database: Database) -> sqlite3.Connection:
+        connection = connect(database)
+        if other.path.exists():
+            other.path.replace(ledger.path)
+        return connection
+
+    monkeypatch.setattr(Database, "_current_connection", connect_and_replace)
+    record_device(ledger, "c", enrolled=True, at=START)
+    assert ledger.enrolled_ids() == ("b", "c")
 
 
 def test_a_deleted_file_is_an_empty_ledger(ledger: SqliteLedger) -> None:
