@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -281,9 +281,9 @@ class Ledger(Protocol):
     ) -> Publication:
         """Record the profile that devices of *server* are sent from now on, and return the record.
 
-        If *profile* was published last, it keeps its revision, seed and time; only *channel* and *is_for_all* change.
-        Else it gets the next revision, and what devices reported of a certificate that no published profile has is
-        deleted.
+        If *profile* was published last for the same *channel*, it keeps its revision, seed and time; only *is_for_all*
+        changes. Else it gets the next revision, because the devices of another MDM server were not sent it. Then what
+        devices reported of a certificate that no published profile has is deleted.
 
         Args:
             server: name of the server.
@@ -400,11 +400,16 @@ class Ledger(Protocol):
             window: duration, which ends at *at*. A claim at its start does not count.
         """
 
-    def delete_devices(self, *, left_before: datetime) -> int:
+    def delete_devices(self, *, left_before: datetime, kept: Collection[str] = ()) -> int:
         """Delete all records of the devices that checked out before this time and were not seen again.
 
         Afterwards, an event before this time has no effect if its device is unknown and was not sent the command that
         it answers. So a copy of an old event does not restore a device.
+
+        Args:
+            left_before: the time, aware UTC.
+            kept: enrollment ids of devices whose records stay, because a definition lists them. Without its CheckOut, a
+                listed device counts as one that must be sent the profile.
 
         Returns:
             Number of these devices.

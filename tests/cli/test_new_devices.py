@@ -272,20 +272,23 @@ def test_the_mdm_server_must_be_known(tmp_path: Path, name: str | None, words: s
 
 
 def test_records_of_devices_that_left_are_deleted_daily(tmp_path: Path) -> None:
-    """The collector deletes them without an `up`, after the longest retention of the servers."""  # R41
+    """The collector deletes them without an `up`, after the longest retention, apart from listed devices."""  # R41 R46
     file = definition(
         tmp_path / "servers.yaml",
         server("berlin", "https://mdm.example.com", retentionDays=10),
         server("hamburg", "https://mdm.example.com", retentionDays=20),
         server("munich", "https://other.example.com", retentionDays=300),
+        server("bonn", "https://mdm.example.com", devices=["L1"], retentionDays=10),
+        server("kiel", "https://other.example.com", devices=["L2"]),
+        server("ulm", None),
     )
     ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     now = datetime(2040, 1, 31, tzinfo=UTC)
-    for name, days in (("D1", 19), ("D2", 21)):
+    for name, days in (("D1", 19), ("D2", 21), ("L1", 21), ("L2", 21)):
         record_device(ledger, name, enrolled=False, at=now - timedelta(days=days))
     record_device(ledger, "D3", enrolled=True, at=now - timedelta(days=300))
     mdm_server = MdmServer.read(file, "berlin")
     mdm_server.delete_left_devices(
         TestWiring(environ={}, base=tmp_path, memory=MemorySecretStore(), hand_clock=HandClock(now)), ledger
     )
-    assert [one.enrollment_id for one in ledger.devices("berlin")] == ["D1", "D3"]
+    assert [one.enrollment_id for one in ledger.devices("berlin")] == ["D1", "D3", "L1", "L2"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import plistlib
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -14,6 +16,8 @@ from tests.support.pairs import SECRET
 from tests.support.sent_stack import DEVICES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.support.sent_stack import Stack
 
 
@@ -64,6 +68,38 @@ def test_an_unknown_or_doubled_id_is_refused(stack: Stack, ids: tuple[str, ...],
     found = stack.run("resend", *ids)
     assert (found.code, found.out, stack.mdm.latest) == (2, "", {})
     assert words in found.err
+
+
+@pytest.mark.parametrize("command", ["resend", "verify"])
+def test_a_profile_that_up_publishes_meanwhile_is_sent_after_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """A device keeps the profile that it is sent last. A request for certificates changes no profile."""  # R16 R45
+    enqueue, former = stack.mdm.enqueue, stack.ledger.publication("berlin")
+    assert former is not None
+    content = plistlib.dumps({**plistlib.loads(former.profile), "PayloadOrganization": "Example"})
+    stack.mdm.batch_size = 2
+
+    def enqueue_and_publish(enrollment_ids: Sequence[str], payload: bytes) -> tuple[str, ...]:
+        stack.ledger.publish(
+            "berlin",
+            content,
+            certificates=former.certificates,
+            seed=UUID(int=7),
+            at=stack.pair.clock.now(),
+            channel=former.channel,
+        )
+        return enqueue(enrollment_ids, payload)
+
+    monkeypatch.setattr(type(stack.mdm), "enqueue", lambda _queue, *arguments: enqueue_and_publish(*arguments))
+    stack.pair.later(minutes=1)
+    arguments = [command, *DEVICES[:3]] if command == "resend" else [command]
+    found = stack.run(*arguments)
+    assert found.code == 0
+    assert stack.mdm.latest == (dict.fromkeys(DEVICES[:3], content) if command == "resend" else {})
+    if command == "resend":
+        assert "profile queued again for 3 of 4 devices (3 queued)" in found.out
+        assert "`up` published another profile meanwhile: it is queued, too" in found.err
 
 
 def test_devices_without_a_proof_are_asked(stack: Stack) -> None:

@@ -123,17 +123,31 @@ class MdmServer:
     def delete_left_devices(self, wired: Wiring, ledger: Ledger) -> None:
         """Delete the records of devices that left more than ``retentionDays`` ago. Failures are logged.
 
-        Of several servers with this MDM server, the longest retention counts.
+        Of several servers with this MDM server, the longest retention counts. The records of a device that the
+        definition lists are kept.
         """
         servers = filter(self._is_served, self.definition.servers(None))
         days = max(one.distribution.retention_days for one in servers if one.distribution is not None)
         try:
-            count = ledger.delete_devices(left_before=wired.clock().now() - timedelta(days=days))
+            count = ledger.delete_devices(
+                left_before=wired.clock().now() - timedelta(days=days), kept=self._listed_devices(wired)
+            )
         except IosMdmError as error:
             _log.error("records of devices that left are not deleted now: %s. The next attempt is in a day", error)
         else:
             if count:
                 _log.info("deleted the records of %d devices that left more than %d days ago", count, days)
+
+    def _listed_devices(self, wired: Wiring) -> frozenset[str]:
+        """Return the enrollment ids that the definition lists, also for servers with other MDM servers.
+
+        Raises:
+            DefinitionError: A list of devices cannot be read.
+        """
+        here, region = self._wiring(wired), self.definition.settings.aws.region
+        distributions = (one.distribution for one in self.definition.servers(None))
+        listed = (one for one in distributions if one is not None and one.channel.devices and not one.is_for_all)
+        return frozenset(device for one in listed for device in here.devices(one, region))
 
     @property
     def has_gate(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -103,10 +104,11 @@ def _check_ids(ids: Sequence[str], known: Sequence[str]) -> None:
         DefinitionError: An id is unknown, or is written twice.
     """
     if len(set(ids)) < len(ids):
-        twice = next(one for one in ids if ids.count(one) > 1)
+        twice = next(one for one, count in Counter(ids).items() if count > 1)
         raise DefinitionError(f"{twice!r} is given twice: name each device once")
     others = {one.casefold(): one for one in known}
-    unknown = [one for one in ids if one not in {*known}]
+    all_known = {*known}
+    unknown = [one for one in ids if one not in all_known]
     if unknown:
         similar = others.get(unknown[0].casefold())
         advice = "check `distribution.devices`" if similar is None else f"the definition has {similar}"

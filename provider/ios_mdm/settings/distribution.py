@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, StrictInt, StrictStr, Tag, model_validator
@@ -81,9 +82,7 @@ class ProofSettings(Model):
 def _unique_devices(devices: list[str]) -> list[str]:
     if not devices:
         raise ValueError("is empty: list the enrollment ids of the devices, or remove distribution")
-    twice = (
-        sorted({device for device in devices if devices.count(device) > 1}) if len(set(devices)) < len(devices) else []
-    )
+    twice = sorted(device for device, count in Counter(devices).items() if count > 1)
     if twice:
         raise ValueError(f"has {twice[0]} more than once: list each device once")
     return devices

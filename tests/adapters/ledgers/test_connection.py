@@ -7,12 +7,13 @@ import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ios_mdm.adapters.ledgers.database import Database
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.errors import DeliveryError
 from tests.support.events import record_device
@@ -63,6 +64,27 @@ def test_one_connection_serves_all_operations(ledger: SqliteLedger, monkeypatch:
     assert open_files(ledger.path) == 1
 
 
+def test_deleted_records_are_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file has no bytes of a device whose records were deleted. Not every SQLite does this by default."""  # R44
+    connect = sqlite3.connect
+
+    def connect_without_overwriting(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **options)
+        connection.execute("PRAGMA secure_delete = OFF")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect_without_overwriting)
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    for device in ("a-device-that-stays", "a-device-that-left"):
+        record_device(ledger, device, enrolled=True, at=START)
+    record_device(ledger, "a-device-that-left", enrolled=False, at=START + timedelta(hours=1))
+    assert b"a-device-that-left" in ledger.path.read_bytes()
+    assert ledger.delete_devices(left_before=START + timedelta(days=30)) == 1
+    content = ledger.path.read_bytes()
+    assert b"a-device-that-left" not in content
+    assert b"a-device-that-stays" in content
+
+
 def test_the_connection_ends_with_the_ledger(other: SqliteLedger, tmp_path: Path) -> None:
     """No file stays open."""
     one = SqliteLedger(other.path)
@@ -84,6 +106,23 @@ def test_a_replaced_file_is_used(ledger: SqliteLedger, other: SqliteLedger, tmp_
     backup.replace(ledger.path)
     record_device(ledger, "c", enrolled=True, at=START)
     assert ledger.enrolled_ids() == SqliteLedger(ledger.path).enrolled_ids() == ("a", "c")
+
+
+def test_a_file_that_is_replaced_during_a_write_gets_the_event(
+    ledger: SqliteLedger, other: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer can wait for a lock of the former file. NanoMDM posts an event once, so no event may be lost."""  # R42
+    connect = Database._current_connection
+
+    def connect_and_replace(database: Database) -> sqlite3.Connection:
+        connection = connect(database)
+        if other.path.exists():
+            other.path.replace(ledger.path)
+        return connection
+
+    monkeypatch.setattr(Database, "_current_connection", connect_and_replace)
+    record_device(ledger, "c", enrolled=True, at=START)
+    assert ledger.enrolled_ids() == ("b", "c")
 
 
 def test_a_deleted_file_is_an_empty_ledger(ledger: SqliteLedger) -> None:

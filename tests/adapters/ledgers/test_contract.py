@@ -231,25 +231,38 @@ class TestPublications:
         assert ledger.publication("berlin") == again
         assert ledger.publication("paris") is None
 
-    def test_the_sender_and_the_devices_of_a_profile_change_without_a_new_revision(self, ledger: Ledger) -> None:
-        """The URL of the MDM server and the source of the devices are not part of the profile."""  # R43
+    def test_the_source_of_the_devices_changes_without_a_new_revision(self, ledger: Ledger) -> None:
+        """It is not part of the profile."""  # R43
         first = ledger.publish("berlin", b"a profile", certificates=[FIRST], seed=UUID(int=1), at=later(1))
         assert (first.channel, first.is_for_all) == ("", False)
         sent(ledger)
-        for channel, is_for_all in (("https://mdm.example.com", False), ("https://mdm.example.com", True), ("", True)):
+        for is_for_all in (True, False, True):
             made = ledger.publish(
                 "berlin",
                 b"a profile",
                 certificates=[FIRST],
                 seed=UUID(int=2),
                 at=later(2),
-                channel=channel,
                 is_for_all=is_for_all,
             )
-            assert made == replace(first, channel=channel, is_for_all=is_for_all)
+            assert made == replace(first, is_for_all=is_for_all)
             assert ledger.publication("berlin") == made
             acknowledged(ledger, at=3)
         assert status(ledger).state == DeviceState.ACKNOWLEDGED
+
+    def test_another_mdm_server_is_another_revision(self, ledger: Ledger) -> None:
+        """Its devices were not sent the profile, and no command of the former one counts for them."""  # R36 R42
+        first = ledger.publish("berlin", b"a profile", certificates=[FIRST], seed=UUID(int=1), at=later(1))
+        sent(ledger)
+        for number, channel in enumerate(("https://mdm.example.com", "https://other.example.com", ""), 2):
+            made = ledger.publish(
+                "berlin", b"a profile", certificates=[FIRST], seed=UUID(int=number), at=later(number), channel=channel
+            )
+            assert made == replace(
+                first, revision=number, seed=UUID(int=number), at=later(number), channel=channel, is_for_all=False
+            )
+            assert ledger.publication("berlin") == made
+            assert list(ledger.waiting("berlin", made.revision, enrollment_ids=["a"])) == ["a"]
 
     def test_all_publications_are_sorted_by_server(self, ledger: Ledger) -> None:
         """The collector finds the profiles of all servers."""  # R43
@@ -362,6 +375,16 @@ class TestEnrollments:
         ]
         assert proofs(ledger, FIRST, ids) == {"here": later(3)}
         assert ledger.delete_devices(left_before=later(10)) == 0
+
+    def test_a_device_that_a_definition_lists_stays_gone(self, ledger: Ledger) -> None:
+        """Without its CheckOut, it would count as a device that must be sent the profile."""  # R42 R46
+        sent(ledger, to=["listed", "other"], at=0)
+        for device in ("listed", "other"):
+            record_device(ledger, device, enrolled=False, at=later(5))
+        assert ledger.delete_devices(left_before=later(10), kept={"listed"}) == 1
+        states = [one.state for one in statuses_of(ledger, ["listed", "other"])]
+        assert states == [DeviceState.GONE, DeviceState.NOT_SENT]
+        assert ledger.delete_devices(left_before=later(10)) == 1, "it was removed from the definition"
 
 
 def proofs(ledger: Ledger, certificate: bytes, devices: Sequence[str]) -> dict[str, datetime]:

@@ -154,6 +154,16 @@ def test_the_longest_list_is_read() -> None:
     assert event_from_webhook(body).certificates == frozenset(hashlib.sha256(one).digest() for one in certificates)
 
 
+def test_a_list_with_declarations_of_attributes_is_not_parsed() -> None:
+    """Two megabytes of them take five seconds to parse. No device sends any."""  # R44
+    content = plistlib.dumps({"CertificateList": list_entries(b"a certificate")})
+    plain = content[: content.index(b"<!DOCTYPE")] + content[content.index(b"<plist") :]
+    declared = plain.replace(b"<plist", b'<!DOCTYPE plist [<!ATTLIST plist a CDATA "x">]><plist', 1)
+    for payload, is_read in ((plain, True), (declared, False)):
+        posted = answer_event("Acknowledged", raw_payload=base64.b64encode(payload).decode())
+        assert (event_from_webhook(posted).certificates is not None) is is_read
+
+
 def test_more_certificates_than_a_device_has_are_no_list() -> None:
     """The number is limited, so that one answer costs the ledger a bounded number of lookups."""  # R40 R44
     certificates = [number.to_bytes(2, "big") for number in range(MAX_CERTIFICATES + 1)]

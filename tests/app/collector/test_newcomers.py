@@ -54,6 +54,7 @@ class FakeChannel:
         failures: errors of the next calls.
         failures_after: an error of the call after this number of accepted commands.
         on_enqueue: called with the devices of each accepted InstallProfile.
+        before_next: called once before the next command is accepted.
         commands: accepted commands: request type, CommandUUID, devices and profile.
     """
 
@@ -62,6 +63,7 @@ class FakeChannel:
     failures: list[Exception] = field(default_factory=list)
     failures_after: dict[int, Exception] = field(default_factory=dict)
     on_enqueue: Callable[[Sequence[str]], None] = lambda _ids: None
+    before_next: Callable[[], object] | None = None
     commands: list[tuple[str, str, tuple[str, ...], bytes | None]] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
     closed: int = 0
@@ -76,6 +78,9 @@ class FakeChannel:
         parsed = plistlib.loads(command)
         kind, uuid = parsed["Command"]["RequestType"], parsed["CommandUUID"]
         self.tried.append(uuid)
+        if self.before_next is not None:
+            before, self.before_next = self.before_next, None
+            before()
         if self.failures:
             raise self.failures.pop(0)
         if (error := self.failures_after.pop(len(self.commands), None)) is not None:
@@ -206,6 +211,33 @@ def test_the_order_of_arrival_has_no_effect(fleet: Fleet) -> None:
     fleet.post(authenticate)
     fleet.post(token, authenticate)
     assert [ids for ids, _ in fleet.channel.profiles] == [("D1",)]
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_profile_that_up_replaces_meanwhile_is_not_the_last_one(fleet: Fleet, *, is_recorded: bool) -> None:
+    """A device executes commands in their order. The former profile lacks the new reserve."""  # R16 R43
+    fleet.publish(profile(content=b"former"))
+    up: list[Publication] = []
+
+    def publish_and_send() -> None:
+        up.append(fleet.publish(profile(content=b"next")))
+        fleet.channel.commands.append(("InstallProfile", "up", ("D1",), up[0].profile))
+        if is_recorded:
+            fleet.up(up[0], "D1")
+
+    fleet.channel.before_next = publish_and_send
+    fleet.enroll()
+    assert [sent for _, sent in fleet.channel.profiles[1:]] == [profile(content=b"former"), up[0].profile]
+    assert len({uuid for _, uuid, _, _ in fleet.channel.commands}) == 3
+    assert not fleet.ledger.waiting("berlin", up[0].revision, enrollment_ids=["D1"])
+
+
+def test_a_device_that_no_profile_is_for_any_more_is_sent_nothing_after_it(fleet: Fleet) -> None:
+    """A run publishes the next profile for another MDM server while the former one is being sent."""  # R43
+    fleet.publish(profile(content=b"former"))
+    fleet.channel.before_next = lambda: fleet.publish(channel="https://other.example.com")
+    fleet.enroll()
+    assert [sent for _, sent in fleet.channel.profiles] == [profile(content=b"former")]
 
 
 def test_devices_that_enroll_together_share_a_command(fleet: Fleet) -> None:

@@ -58,9 +58,8 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: committed at the end of the block, and rolled back if the block raises an error."""
         self._prepare()
-        with self._connected() as connection:
-            # immediate: a transaction that reads first cannot be upgraded while another process writes
-            connection.execute("BEGIN IMMEDIATE")
+        with self._connected() as opened:
+            connection = self._begin(opened)
             try:
                 version = self._version(connection)
                 self._make_private()
@@ -71,6 +70,15 @@ class Database:
                 connection.execute("COMMIT")
             finally:
                 _roll_back(connection)
+
+    def _begin(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Begin to write, and return the connection, which is another one if the file was replaced meanwhile."""
+        # immediate: a transaction that reads first cannot be upgraded while another process writes
+        connection.execute("BEGIN IMMEDIATE")
+        current = self._current_connection()
+        if current is not connection:
+            current.execute("BEGIN IMMEDIATE")
+        return current
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -97,6 +105,8 @@ class Database:
             )
             self._close = weakref.finalize(self, connection.close)
             self._close.atexit = False  # another thread may use the connection then
+            # Without it, the bytes of deleted devices stay in the file. Only some builds of SQLite have it by default.
+            connection.execute("PRAGMA secure_delete = ON")
             self._connection, self._file = connection, file
         return self._connection
 

@@ -22,7 +22,7 @@ from ios_mdm.errors import DefinitionError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
@@ -86,12 +86,12 @@ class SqliteLedger:
     ) -> Publication:
         """Record the profile that devices of *server* are sent from now on, and return the record."""
         found = self.publication(server)
-        if found is not None and (found.profile, found.channel, found.is_for_all) == (profile, channel, is_for_all):
+        if found is not None and found.is_same(profile, channel) and found.is_for_all == is_for_all:
             return found
         with self._database.writing() as connection:
             found = records.publication(connection, server)
-            if found is not None and found.profile == profile:
-                made = replace(found, channel=channel, is_for_all=is_for_all)
+            if found is not None and found.is_same(profile, channel):
+                made = replace(found, is_for_all=is_for_all)
             else:
                 made = Publication(
                     server=server,
@@ -211,13 +211,15 @@ class SqliteLedger:
             connection.execute("INSERT INTO claim VALUES (?, ?)", (enrollment_id, microseconds(at)))
             return True
 
-    def delete_devices(self, *, left_before: datetime) -> int:
+    def delete_devices(self, *, left_before: datetime, kept: Collection[str] = ()) -> int:
         """Delete all records of the devices that checked out before this time and were not seen again."""
-        before = microseconds(left_before)
+        before, listed = microseconds(left_before), frozenset(kept)
         with self._database.writing() as connection:
             query = f"SELECT enrollment_id, {records.ENROLLMENT} FROM device WHERE gone < ? AND seen < gone"  # noqa: S608 - a constant
             rows = connection.execute(query, (before,)).fetchall()
-            left = [(one,) for one, *times in rows if records.enrollment_of(times).has_left(before)]
+            left = [
+                (one,) for one, *times in rows if one not in listed and records.enrollment_of(times).has_left(before)
+            ]
             for table in ("delivery", "stray", "report", "claim", "device"):
                 connection.executemany(f"DELETE FROM {table} WHERE enrollment_id = ?", left)  # noqa: S608 - a constant
             connection.execute(

@@ -150,7 +150,13 @@ def _certificates(raw_payload: str) -> frozenset[bytes] | None:
 
 
 def _report(payload: bytes) -> _Fields:
-    """Return the fields of a device's message. Raises any error that *plistlib* raises on bad input."""
+    """Return the fields of a device's message.
+
+    Raises any error that *plistlib* raises on bad input, and a ``ValueError`` for declarations of attributes: the time
+    to parse them grows with the square of their number.
+    """
+    if b"<!ATTLIST" in payload:
+        raise ValueError("the plist declares attributes")
     return _Fields(plistlib.loads(payload, fmt=plistlib.FMT_XML))
 
 

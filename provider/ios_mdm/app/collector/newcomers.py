@@ -111,9 +111,25 @@ class Newcomers:
             return
         try:
             self._call_with_retries(lambda: self._queue(publication, targets))
+            self._send_replacement(publication, list(targets))
         except IosMdmError as error:
             devices = "a new device" if len(targets) == 1 else f"each of {len(targets)} new devices"
             _log_failure(f"the profile of server {publication.server} is not sent to {devices}: {error}")
+
+    def _send_replacement(self, former: Publication, enrollment_ids: Sequence[str]) -> None:
+        """Queue the profile that `up` published while *former* was queued, after it. A device keeps the last profile.
+
+        The ledger may already record that `up` queued this profile, before *former*. Only a publication causes this, so
+        it does not count as a push.
+        """
+        last = self._ledger.publication(former.server)
+        if last is None or last.revision == former.revision or last.channel != self._url or not self._is_allowed(last):
+            return
+        records = self._ledger.devices(last.server, enrollment_ids=enrollment_ids)
+        targets = {one.enrollment_id: _target(one) for one in records if one.enrollment.is_enrolled}
+        if targets:
+            self._call_with_retries(lambda: self._queue(last, targets, is_replacement=True))
+            self._send_replacement(last, list(targets))
 
     def _targets(self, publication: Publication, enrollment_ids: Sequence[str]) -> Mapping[str, Target]:
         """Return those of these devices that must be sent a profile."""
@@ -134,12 +150,15 @@ class Newcomers:
             )
         return claimed
 
-    def _queue(self, publication: Publication, targets: Mapping[str, Target]) -> None:
-        """Queue a profile for those of these devices that were not sent it by an earlier attempt, then ask them all."""
+    def _queue(self, publication: Publication, targets: Mapping[str, Target], *, is_replacement: bool = False) -> None:
+        """Queue a profile for those of these devices that were not sent it by an earlier attempt, then ask them all.
+
+        A replacement is queued for all of them. An earlier attempt has the same CommandUUIDs.
+        """
         sender = Sender(self._connection(), lambda _sent: None)
         with Recorder(self._ledger, publication) as recorder:
             commands = LedgerSender(sender, publication, self._clock, recorder)
-            if waiting := self._targets(publication, list(targets)):
+            if waiting := targets if is_replacement else self._targets(publication, list(targets)):
                 commands.install(waiting, is_proof_configured=False)
                 _log.info("queued the profile of server %s for %d new devices", publication.server, len(waiting))
             if publication.server in self._servers_with_proof:

@@ -141,7 +141,7 @@ class Distributor:
     def _published_revision(self, delivery: Delivery) -> int | None:
         """Return the revision of the profile in the ledger; None if it is not published, or without a ledger."""
         found = None if self._ledger is None else self._ledger.publication(delivery.server)
-        return found.revision if found is not None and found.profile == delivery.profile else None
+        return found.revision if found is not None and found.is_same(delivery.profile, delivery.channel) else None
 
     def _publish(self, delivery: Delivery, ledger: Ledger) -> Publication:
         """Record in the ledger that devices are sent this profile."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import plistlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ios_mdm.app.delivery.due import parts
@@ -135,12 +135,35 @@ class RequestedCommands:
     def send(self, selection: Selection) -> Sequence[str]:
         """Send the command of a selection; return the notices of the MDM server.
 
+        If `up` publishes another profile meanwhile, this one is sent, too. Otherwise a device could get the former
+        profile after the next one.
+
         Raises:
             DeliveryError: The MDM server did not accept the command for all devices. The message has the number of
                 devices that it is queued for.
+            IosMdmError: The profile that was published meanwhile must not be used.
         """
-        if not selection.targets:
-            return ()
+        notices: dict[str, None] = {}
+        remaining: Selection | None = selection
+        while remaining is not None and remaining.targets:
+            notices |= dict.fromkeys(self._send(remaining))
+            remaining = self._replacement(remaining)
+        return tuple(notices)
+
+    def _replacement(self, sent: Selection) -> Selection | None:
+        """Return the profile that was published after this selection, for its devices; None if there is none."""
+        found = self._ledger.publication(sent.server.name)
+        if sent.kind is CommandKind.LIST or found is None or found.revision == sent.publication.revision:
+            return None
+        publication = self._checked_publication(sent.server)
+        self._report("`up` published another profile meanwhile: it is queued, too")
+        now = microseconds(self._clock.now())
+        records = self._ledger.devices(sent.server.name, enrollment_ids=tuple(sent.targets))
+        targets = {one.enrollment_id: _target(one, asked=now) for one in records}
+        return replace(sent, publication=publication, targets=targets)
+
+    def _send(self, selection: Selection) -> Sequence[str]:
+        """Send the command of a selection. Raises the ``DeliveryError`` of :meth:`send`."""
         count = len(selection.targets)
         progress = Progress(self._report)
         with contextlib.closing(self._channel()) as channel:

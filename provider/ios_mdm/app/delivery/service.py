@@ -11,10 +11,12 @@ from uuid import uuid4
 
 from ios_mdm.app.delivery.distributor import Delivery, Distributor
 from ios_mdm.app.delivery.secret_record import check_owner
+from ios_mdm.app.delivery.shared_ledger import other_pair_warning
 from ios_mdm.app.devices import devices_digest
 from ios_mdm.core.ledger.overdue import LedgerRules
 from ios_mdm.core.pair.guard import uncovered_versions, unoffered_versions
 from ios_mdm.core.pair.layout import (
+    ARMED_TAG,
     SENT_TAG,
     is_profile_sent,
     is_sent_to,
@@ -109,8 +111,9 @@ class DeliveryService:
         Before the MDM server is contacted, each certificate of the profile gets its label ``TRUSTED-<number>`` (R35).
         If there is no device, the MDM server is not contacted, and nothing is recorded.
 
-        If the last profile was not sent to all of these devices, the record of the sent certificates is removed until
-        this profile is sent to them. A schedule must not promote a reserve that these devices do not have (R36).
+        If the last profile was not sent to all of these devices by the same MDM server, the record of the sent
+        certificates is removed until this profile is sent to them. A schedule must not promote a reserve that these
+        devices do not have (R36).
 
         A renewal under the same root and issuers does not change the profile. Then no device is sent it again (R49).
 
@@ -134,27 +137,36 @@ class DeliveryService:
             channel=request.channel,
             is_for_all=request.is_for_all,
         )
-        self._delete_devices()
+        self._delete_devices(kept=request.enrollment_ids)
         if not request.enrollment_ids:
             check_owner(request.secret, request.secret_arn, request.resource_id, self._store.describe(request.secret))
             self._report("the profile is not sent, because there is no device")
             return delivery
         found = mark_offered(self._store, request, self._clock.now())
-        devices = devices_digest(request.enrollment_ids)
+        devices = _recorded_devices(request)
         is_known = self._ledger is None and request.is_channel_same and is_sent_to(found.tags, devices)
         if is_known and is_profile_sent(found.tags, _recorded_digest(request, delivery)):
             self._report("the profile has not changed, so no device is sent it again")
         else:
+            self._warn_of_another_pair(request)
             self._send(request, delivery, found, disarm)
         self._record_sent(request, delivery, found)
         return delivery
 
-    def _delete_devices(self) -> None:
-        """Delete the records of the devices that checked out some days ago."""
+    def _warn_of_another_pair(self, request: DeliveryRequest) -> None:
+        if self._ledger is None:
+            return
+        identifiers = {request.content.identifier, *filter(None, [request.former_identifier])}
+        warning = other_pair_warning(self._ledger.publication(request.content.server), identifiers)
+        if warning is not None:
+            self._warn(warning)
+
+    def _delete_devices(self, *, kept: Sequence[str]) -> None:
+        """Delete the records of the devices that checked out some days ago, apart from those of the definition."""
         if self._ledger is None:
             return
         days = self._rules.retention_days
-        count = self._ledger.delete_devices(left_before=self._clock.now() - timedelta(days=days))
+        count = self._ledger.delete_devices(left_before=self._clock.now() - timedelta(days=days), kept=kept)
         if count:
             self._report(f"the records of {count} devices that checked out over {days} days ago were deleted")
 
@@ -177,7 +189,10 @@ class DeliveryService:
                 rules=self._rules,
                 random_uuid=self._random_uuid,
             )
-            if not is_sent_to(found.tags, devices_digest(request.enrollment_ids)) and distributor.has_waiting(delivery):
+            # A run that was interrupted after it had removed the record might not have disarmed the switch.
+            is_removed = SENT_TAG not in found.tags and ARMED_TAG in found.tags
+            is_other = not is_sent_to(found.tags, _recorded_devices(request))
+            if (is_other or is_removed) and distributor.has_waiting(delivery):
                 self._store.untag(request.secret, [SENT_TAG])
                 disarm()
             elif without_profile is not None and not is_profile_sent(found.tags, _recorded_digest(request, delivery)):
@@ -192,7 +207,7 @@ class DeliveryService:
         """
         value = sent_value(
             request.content.trusted or (),
-            devices=devices_digest(request.enrollment_ids),
+            devices=_recorded_devices(request),
             profile="" if self._ledger is not None else _recorded_digest(request, delivery),
         )
         if found.tags.get(SENT_TAG) != value:
@@ -241,6 +256,14 @@ def mark_offered(store: SecretStore, request: DeliveryRequest, now: datetime) ->
     if lost:
         store.tag(request.secret, lost)
     return found
+
+
+def _recorded_devices(request: DeliveryRequest) -> str:
+    """Return the digest in the record of the devices that were sent a profile, 64 hex digits.
+
+    It depends on the MDM server: a device of another one was not sent the profile, although it may have the same id.
+    """
+    return hashlib.sha256(f"{request.channel} {devices_digest(request.enrollment_ids)}".encode()).hexdigest()
 
 
 def _recorded_digest(request: DeliveryRequest, delivery: Delivery) -> str:

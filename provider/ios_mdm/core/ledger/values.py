@@ -122,7 +122,8 @@ class Publication:
 
     Args:
         server: name of the server.
-        revision: number of the profile, from 1. A former profile that is published again gets a new number.
+        revision: number of the profile, from 1. A former profile that is published again gets a new number, and so does
+            a profile that another MDM server sends.
         profile: the .mobileconfig that devices are sent.
         certificates: SHA-256 of the DER of each certificate in the profile, 32 bytes each.
         seed: random UUID of this revision. CommandUUIDs derive from it.
@@ -144,6 +145,10 @@ class Publication:
     def digest(self) -> str:
         """SHA-256 of the profile, 64 hex digits."""
         return hashlib.sha256(self.profile).hexdigest()
+
+    def is_same(self, profile: bytes, channel: str) -> bool:
+        """Return whether this revision is of *profile*, sent by the MDM server with the URL *channel*."""
+        return (self.profile, self.channel) == (profile, channel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

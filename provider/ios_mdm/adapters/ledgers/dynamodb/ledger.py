@@ -30,7 +30,7 @@ from ios_mdm.core.ledger.values import DeviceRecord, DeviceState, Publication
 from ios_mdm.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -236,11 +236,11 @@ class DynamoDbLedger:
         apply_changes(self.table, [enrollment_id], plan, claimed.append)
         return bool(claimed)
 
-    def delete_devices(self, *, left_before: datetime) -> int:
+    def delete_devices(self, *, left_before: datetime, kept: Collection[str] = ()) -> int:
         """Delete all records of the devices that checked out before this time and were not seen again."""
-        before = microseconds(left_before)
+        before, listed = microseconds(left_before), frozenset(kept)
         self._raise_deletion(before)
-        left = [one for one, found in self.stored() if found.device.enrollment.has_left(before)]
+        left = [one for one, found in self.stored() if one not in listed and found.device.enrollment.has_left(before)]
         deleted: list[Change] = []
 
         def plan(stored: Mapping[str, StoredDevice], _failed: Mapping[str, Change]) -> Iterator[Change]:

@@ -107,8 +107,8 @@ def publish(table: Table, wanted: Publication) -> Publication:
 
     Args:
         table: the table.
-        wanted: the publication. If its profile is another one than before, it gets the next revision; else it keeps
-            revision, seed and time.
+        wanted: the publication. If its profile or its channel is another one than before, it gets the next revision;
+            else it keeps revision, seed and time.
 
     Raises:
         DeliveryError: The profile is too large, or the table cannot be used.
@@ -121,8 +121,8 @@ def publish(table: Table, wanted: Publication) -> Publication:
     attempts = Attempts(table.url)
     while True:
         before = read_publication(table, wanted.server)
-        if before is not None and before.profile == wanted.profile:
-            made = replace(before, channel=wanted.channel, is_for_all=wanted.is_for_all)
+        if before is not None and before.is_same(wanted.profile, wanted.channel):
+            made = replace(before, is_for_all=wanted.is_for_all)
             if made == before:
                 return before
         else:
