@@ -169,7 +169,7 @@ def test_the_ids_that_cannot_be_right_are_reported_once_each(stack: Stack) -> No
     )
     assert unknown == (
         "notice: berlin: distribution.devices: 4 devices are unknown to the MDM server, or not seen since the "
-        "collector runs: X-1, X-2, X-3 and 1 more. Check whether the ids are correct"
+        "collector started: X-1, X-2, X-3 and 1 more. Check whether the ids are correct"
     )
     (server,) = json.loads(stack.run("devices", "--json").out)["servers"]
     assert [one["reason"] for one in server["notices"]] == ["ids-twice", "ids-other-case", "ids-unknown"]
@@ -181,7 +181,7 @@ def test_a_device_that_left_or_answered_is_known(stack: Stack) -> None:
     record_device(stack.ledger, "A-2", enrolled=False, at=stack.pair.clock.now())
     stack.answer("A-3", AnswerStatus.ACKNOWLEDGED)
     (line,) = stack.run("devices").err.splitlines()
-    assert "1 device is unknown to the MDM server, or not seen since the collector runs: A-4." in line
+    assert "1 device is unknown to the MDM server, or not seen since the collector started: A-4." in line
 
 
 def test_without_any_event_no_device_is_called_unknown(stack: Stack) -> None:

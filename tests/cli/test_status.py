@@ -184,13 +184,13 @@ def test_a_device_without_the_profile_is_a_warning(pair: Pair) -> None:
 def test_with_proof_an_acknowledgement_does_not_count(pair: Pair) -> None:
     """Without proof in the definition, it counts, and the table says so."""  # R44
     pair.deliver(pair.make(), ALL)
-    assert "5 of 5 devices have the profile (acknowledged)" in pair.status().out
+    assert "5 of 5 devices acknowledged the profile (proof is not configured)" in pair.status().out
     server = pair.define()
     server["distribution"]["proof"] = {"certificateList": True}
     pair.file.write_text(json.dumps([server]), encoding="utf-8")
     result = pair.status()
     assert result.code == 1
-    assert "0 of 5 devices have the profile (proved)" in result.out
+    assert "0 of 5 devices proved that they have the profile" in result.out
 
 
 def test_a_device_that_does_not_answer_becomes_silent(pair: Pair) -> None:

@@ -177,7 +177,7 @@ def test_ids_that_cannot_be_right_are_reported(stack: Stack) -> None:
     for reason, words in (
         ("ids-other-case", "a-1 (enrolled as A-1)"),
         ("ids-twice", "B and b"),
-        ("ids-unknown", "1 device is unknown to the MDM server, or not seen since the collector runs: C"),
+        ("ids-unknown", "1 device is unknown to the MDM server, or not seen since the collector started: C"),
     ):
         (message,) = messages(stack, reason)
         assert words in message

@@ -81,7 +81,7 @@ def test_ids_that_cannot_be_right_are_reported_in_the_preview(run: Run, capfd: p
     shown = capfd.readouterr().err
     assert "1 device is enrolled with the same id in another case: A (enrolled as a)" in shown
     assert "1 device is listed twice, in different case. Keep the spelling" in shown
-    assert "1 device is unknown to the MDM server, or not seen since the collector runs. Check" in shown
+    assert "1 device is unknown to the MDM server, or not seen since the collector started. Check" in shown
     assert "hunter" not in shown.lower()
 
 

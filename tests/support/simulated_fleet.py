@@ -157,10 +157,10 @@ class SimulatedFleet:
 
     def deliver(self, udids: Sequence[str] | None = None) -> int:
         """Send the profile to devices (default: all), as `pulumi up` does; return the number of these devices."""
-        channel = NanoMdm(url=self.server.url, api_key=self.server.api_key, push=False)
-        distributor = Distributor(channel, self.ledger, SystemClock(), report=lambda _: None)
         ids = sorted(self.devices.devices) if udids is None else udids
-        return distributor.distribute(Delivery(server=SERVER, profile=self.profile, enrollment_ids=ids))
+        with contextlib.closing(NanoMdm(url=self.server.url, api_key=self.server.api_key, push=False)) as channel:
+            distributor = Distributor(channel, self.ledger, SystemClock(), report=lambda _: None)
+            return distributor.distribute(Delivery(server=SERVER, profile=self.profile, enrollment_ids=ids))
 
     def states(self, policy: StatePolicy | None = None) -> dict[str, DeviceState]:
         """Return the state of each device, according to the ledger and a policy (default: that of `policy`)."""

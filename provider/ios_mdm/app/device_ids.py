@@ -61,7 +61,7 @@ def enrollment_id_notices(
         found.append(Notice(reason="ids-other-case", severity=Severity.WARNING, message=message))
     if unknown:
         message = (
-            f"{where}: {_count(len(unknown))} unknown to the MDM server, or not seen since the collector runs"
+            f"{where}: {_count(len(unknown))} unknown to the MDM server, or not seen since the collector started"
             f"{_names(unknown if listed is None else (), len(unknown))}. Check whether the ids are correct"
         )
         found.append(Notice(reason="ids-unknown", severity=Severity.NOTICE, message=message))

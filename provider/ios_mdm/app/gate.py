@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.ledger.gate import gate_coverage
-from ios_mdm.core.ledger.registers import NEVER, microseconds
+from ios_mdm.core.ledger.overdue import silence_limit
+from ios_mdm.core.ledger.registers import NEVER
 from ios_mdm.core.pair.layout import GATE_TAG, gate_value, observed_pair
 from ios_mdm.core.pair.observed import RecordedGate
 
@@ -151,7 +152,7 @@ class GateService:
         now = self._clock.now()
         policy = self._rules.policy(self._ledger.publication(server), now)
         days = self._ignored_silent_days
-        silent_before = NEVER if days is None else microseconds(now - timedelta(days=days))
+        silent_before = NEVER if days is None else silence_limit(now, days)
         counts = self._ledger.counts(
             server, replace(policy, silent_before=silent_before), enrollment_ids=enrollment_ids
         )

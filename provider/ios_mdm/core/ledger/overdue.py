@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.ledger.registers import Progress
     from ios_mdm.core.ledger.values import DeviceRecord, Publication
 
-__all__ = ["CommandKind", "LedgerRules", "has_overdue_state", "overdue_command"]
+__all__ = ["CommandKind", "LedgerRules", "has_overdue_state", "overdue_command", "silence_limit"]
 
 
 class CommandKind(StrEnum):
@@ -54,8 +54,20 @@ class LedgerRules:
             revision=None if publication is None else publication.revision,
             certificates=frozenset() if publication is None else publication.certificates,
             is_proof_configured=self.is_proof_configured,
-            silent_before=microseconds(now - timedelta(days=self.resend_days)),
+            silent_before=silence_limit(now, self.resend_days),
         )
+
+
+def silence_limit(now: datetime, days: int) -> int:
+    """Return the time before which a device must have been seen last to be silent, in microseconds since 1970.
+
+    It is the start of a day in UTC, so that a ledger can count silent devices by days.
+
+    Args:
+        now: current time, aware UTC.
+        days: number of days without a sign of life.
+    """
+    return microseconds(now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days))
 
 
 _UNANSWERED: Final = frozenset({DeviceState.QUEUED, DeviceState.NOT_NOW})
