@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import plistlib
 import re
 import subprocess
@@ -72,8 +73,8 @@ def install(server: NanoMdmServer, devices: Iterable[Device], content: bytes) ->
 
 def queue(server: NanoMdmServer, devices: Iterable[Device], command: bytes) -> str:
     """Queue a command for devices, and return its CommandUUID."""
-    channel = NanoMdm(url=server.url, api_key=server.api_key, push=False)
-    channel.enqueue([one.udid for one in devices], command)
+    with contextlib.closing(NanoMdm(url=server.url, api_key=server.api_key, push=False)) as channel:
+        channel.enqueue([one.udid for one in devices], command)
     return str(plistlib.loads(command)["CommandUUID"])
 
 
