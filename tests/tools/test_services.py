@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import plistlib
 import shutil
@@ -148,9 +149,8 @@ class TestDevices:
             fleet = server.fleet()
             fleet.add(1)
             fleet.enroll()
-            NanoMdm(url=server.url, api_key=server.api_key, push=False).enqueue(
-                list(fleet.devices), install_profile_command(content, "c1")
-            )
+            with contextlib.closing(NanoMdm(url=server.url, api_key=server.api_key, push=False)) as channel:
+                channel.enqueue(list(fleet.devices), install_profile_command(content, "c1"))
             fleet.connect()
             webhook.wait(lambda: len(webhook.events) == 4, "four events")
             ours = message_keys(webhook, {"c1"})
