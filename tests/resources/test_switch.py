@@ -95,9 +95,8 @@ def test_the_pair_waits_for_the_recorded_decision_of_its_gate(engine: Engine, sc
     }
     engine.up()
     assert engine.outputs is not None
-    assert engine.outputs["desired"]["gate"].startswith(
-        "closed until 95 % of the devices have the reserve, at the latest"
-    )
+    devices = "95 % of the devices have proved the reserve (acknowledged it, if distribution.proof is not set)"
+    assert engine.outputs["desired"]["gate"].startswith(f"closed until {devices}, at the latest")
     gate, closed = engine.outputs["switch"]["promote"]["gate"], engine.outputs["applyAt"]
     assert closed == gate["latest"]
     assert engine.up() == "unchanged"
@@ -106,7 +105,7 @@ def test_the_pair_waits_for_the_recorded_decision_of_its_gate(engine: Engine, sc
         SecretId=engine.program["secret"], Tags=[{"Key": GATE_TAG, "Value": "2 open 20260101T000000Z"}]
     )
     assert engine.up() == "update"
-    assert engine.outputs["desired"]["gate"] == "open: at least 95 % of the devices have the reserve"
+    assert engine.outputs["desired"]["gate"] == f"open: at least {devices}"
     assert engine.outputs["applyAt"] == gate["early"]
     assert scheduled.kinds() == {Kind.PROMOTE}
     assert engine.up() == "unchanged"

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from ios_mdm.app.recorded_offers import RecordedOffer, RecordedOffers
-from ios_mdm.core.pair.decision import Gate
+from ios_mdm.core.pair.decision import Gate, coverage_text
 from ios_mdm.core.pair.definition import OfferedCertificate, Slot
 from ios_mdm.core.pair.home import Home
 from ios_mdm.core.pair.switch import Alarm, Promote, Switch
@@ -63,10 +63,8 @@ def desired_block(desired: DesiredState) -> Wire:
 
 def _gate_text(gate: Gate) -> str:
     if gate.is_open:
-        return f"open: at least {gate.minimum} % of the devices have the reserve"
-    return (
-        f"closed until {gate.minimum} % of the devices have the reserve, at the latest {gate.latest:%Y-%m-%d %H:%M} UTC"
-    )
+        return f"open: at least {coverage_text(gate.minimum)}"
+    return f"closed until {coverage_text(gate.minimum)}, at the latest {gate.latest:%Y-%m-%d %H:%M} UTC"
 
 
 def certificate_block(certificate: PublicCertificate) -> Wire:

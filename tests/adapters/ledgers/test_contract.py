@@ -387,9 +387,11 @@ class TestEnrollments:
         assert ledger.delete_devices(left_before=later(10)) == 1, "it was removed from the definition"
 
 
-def proofs(ledger: Ledger, certificate: bytes, devices: Sequence[str]) -> dict[str, datetime]:
+def proofs(
+    ledger: Ledger, certificate: bytes, devices: Sequence[str], *, server: str = "berlin"
+) -> dict[str, datetime]:
     """Return the devices whose last list of certificates has a certificate, with the time of the list."""
-    found = {one.enrollment_id: one for one in ledger.devices("berlin", enrollment_ids=devices)}
+    found = {one.enrollment_id: one for one in ledger.devices(server, enrollment_ids=devices)}
     reported = {device: one.reported.get(certificate, NEVER) for device, one in found.items()}
     return {device: time_of(at) for device, at in reported.items() if found[device].enrollment.is_proved(at)}
 
@@ -443,11 +445,20 @@ class TestProofs:
         """Other certificates on a device are private. A certificate that no profile has any more is deleted."""
         listed(ledger, "a", FIRST, SECOND, FOREIGN, at=1)
         ledger.publish("paris", b"a profile", certificates=[FOREIGN], seed=uuid4(), at=START)
-        assert proofs(ledger, FOREIGN, ["a"]) == {}
+        assert proofs(ledger, FOREIGN, ["a"], server="paris") == {}
         ledger.publish("berlin", OTHER_PROFILE, certificates=[SECOND], seed=uuid4(), at=START)
         ledger.publish("berlin", b"a profile", certificates=[FIRST, SECOND], seed=uuid4(), at=START)
         assert proofs(ledger, FIRST, ["a"]) == {}
         assert proofs(ledger, SECOND, ["a"]) == {"a": later(1)}
+
+    @pytest.mark.parametrize("kept", [FIRST, SECOND], ids=["first", "second"])
+    def test_a_new_certificate_has_no_proof_of_a_former_one(self, kept: bytes, ledger: Ledger) -> None:
+        """The reports of a certificate are deleted with it, so that they never count for another one."""  # R44
+        listed(ledger, "a", FIRST, SECOND, at=1)
+        ledger.publish("berlin", OTHER_PROFILE, certificates=[kept], seed=uuid4(), at=START)
+        ledger.publish("berlin", b"a third profile", certificates=[kept, FOREIGN], seed=uuid4(), at=START)
+        assert proofs(ledger, FOREIGN, ["a"]) == {}
+        assert proofs(ledger, kept, ["a"]) == {"a": later(1)}
 
 
 class TestEvents:

@@ -246,5 +246,6 @@ def test_a_missing_table_is_an_error_with_the_command_that_creates_it(sequential
     reads = (ledger.enrolled_ids, ledger.publications, lambda: list(ledger.devices("berlin", enrollment_ids=["a"])))
     writes = (lambda: ledger.record_asked(["a"], at=START), lambda: ledger.record_events((), now=START))
     for call in (*reads, *writes):
-        with pytest.raises(DeliveryError, match=r"ios-mdm ledger create --ledger dynamodb://missing\)"):
+        with pytest.raises(DeliveryError, match=r"ios-mdm ledger create --ledger dynamodb://missing\)") as caught:
             call()
+        assert str(caught.value).endswith("run again")  # callers add a sentence after a period

@@ -123,8 +123,9 @@ def test_a_closed_gate_is_a_notice_and_a_warning_after_the_early_time() -> None:
         return [(one.severity, one.message) for one in notices if one.reason == "gate"]
 
     text = (
-        "certificate 2 becomes main on 2040-01-31 00:00 UTC if at least 95 % of the devices have it, otherwise as soon "
-        "as they do, at the latest on 2041-01-30 23:55 UTC. `ios-mdm devices` lists those that lack it"
+        "certificate 2 becomes main on 2040-01-31 00:00 UTC if at least 95 % of the devices have proved the reserve "
+        "(acknowledged it, if distribution.proof is not set), otherwise as soon as they have, at the latest on "
+        "2041-01-30 23:55 UTC. `ios-mdm devices` lists the others"
     )
     assert said(pair_with_gate(), EARLY - DAY) == [(Severity.NOTICE, text)]
     assert said(pair_with_gate(), EARLY) == [(Severity.WARNING, text)]
@@ -136,4 +137,5 @@ def test_a_forecast_assumes_that_devices_get_each_reserve() -> None:
     """The forecast applies each reserve at its early time, and names the condition."""  # R46
     events = forecast(gated_definition(), start=START, days=31)
     assert [one.at for one in events if one.event is EventName.APPLY_RESERVE] == [EARLY]
-    assert any("if at least 95 % of the devices have it" in one.reason for one in events)
+    text = "if at least 95 % of the devices have proved the reserve (acknowledged it, if distribution.proof is not set)"
+    assert any(text in one.reason for one in events)

@@ -439,7 +439,7 @@ class TestWarnings:
         assert policies.gate_closed(at(START, wish, waits=RESERVED)) is None
         answer = policies.gate_closed(at(START, gated, waits=RESERVED))
         assert answer is not None
-        assert "if at least 95 % of the devices have it" in answer.message
+        assert "if at least 95 % of the devices have proved the reserve (acknowledged it, " in answer.message
         held = replace(gated, promotion=replace(gated.promotion, hold=True))
         assert policies.gate_closed(at(START, held, waits=RESERVED)) is None
 

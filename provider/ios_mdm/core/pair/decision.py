@@ -22,6 +22,7 @@ __all__ = [
     "Phase",
     "Request",
     "Severity",
+    "coverage_text",
 ]
 
 
@@ -146,6 +147,15 @@ class Gate:
     def apply_at(self) -> datetime:
         """Apply time of the reserve, aware UTC."""
         return self.early if self.is_open else self.latest
+
+
+def coverage_text(minimum: int) -> str:
+    """Return the condition of a gate, after "at least" or "until". The pair does not know whether proof is configured.
+
+    Args:
+        minimum: percentage of the devices.
+    """
+    return f"{minimum} % of the devices have proved the reserve (acknowledged it, if distribution.proof is not set)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from ios_mdm.core.pair import policies
 from ios_mdm.core.pair.budget import MAX_EXPIRED_FORMERS
 from ios_mdm.core.pair.certificate_times import BACKDATED, expiry, max_validity_days
-from ios_mdm.core.pair.decision import DesiredState, InstallRequest, IssueRequest, Notice, Phase, Severity
+from ios_mdm.core.pair.decision import (
+    DesiredState,
+    InstallRequest,
+    IssueRequest,
+    Notice,
+    Phase,
+    Severity,
+    coverage_text,
+)
 from ios_mdm.core.pair.definition import (
     AfterCurrentExpires,
     AfterDays,
@@ -413,9 +421,8 @@ def _reason(definition: PairDefinition, phase: Phase, main: CertificateFacts | N
         days = timedelta(days=definition.issue.validity_days) if main is None else validity(main)
         return f"a reserve is issued {window_text(reserve_window(wanted.before_days, days))} before main expires"
     came = "installed" if isinstance(wanted, InstallReserve) else "issued"
-    minimum = definition.promotion.minimum_coverage
-    is_gated = minimum is not None and not isinstance(wanted.apply, AfterCurrentExpires)
-    gated = f", if at least {minimum} % of the devices have it" if is_gated else ""
+    minimum, is_early = definition.promotion.minimum_coverage, not isinstance(wanted.apply, AfterCurrentExpires)
+    gated = f", if at least {coverage_text(minimum)}" if minimum is not None and is_early else ""
     return (
         _apply_reason(wanted.apply, definition.promotion.lead_minutes, came)
         + gated

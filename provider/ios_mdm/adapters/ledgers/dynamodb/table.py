@@ -151,7 +151,7 @@ class Table:
         try:
             return self.aws.answer(operation, self.name, call, TABLE)
         except StoreError as error:
-            message = f"the ledger {self.url} cannot be used: {error}"
+            message = f"the ledger {self.url} cannot be used: {str(error).removesuffix('.')}"
         raise DeliveryError(message)
 
     def items(self, keys: Iterable[Key]) -> dict[Key, Item]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ios_mdm.core.pair.certificate_times import expiry, is_valid_at
-from ios_mdm.core.pair.decision import Notice, Severity
+from ios_mdm.core.pair.decision import Notice, Severity, coverage_text
 from ios_mdm.core.pair.definition import AfterDays, InstallMain, InstallReserve, IssueReserve, NoReserve, Slot
 from ios_mdm.core.pair.facts import Source
 from ios_mdm.core.pair.observed import Role
@@ -165,8 +165,8 @@ def gate_closed(at: Situation) -> Notice | None:
         reason="gate",
         severity=Severity.WARNING if at.now >= gate.early else Severity.NOTICE,
         message=f"certificate {at.reserve.ordinal} becomes main on {gate.early:%Y-%m-%d %H:%M} UTC if at least "
-        f"{gate.minimum} % of the devices have it, otherwise as soon as they do, at the latest on "
-        f"{gate.latest:%Y-%m-%d %H:%M} UTC. `ios-mdm devices` lists those that lack it",
+        f"{coverage_text(gate.minimum)}, otherwise as soon as they have, at the latest on "
+        f"{gate.latest:%Y-%m-%d %H:%M} UTC. `ios-mdm devices` lists the others",
         due=gate.latest,
     )
 
