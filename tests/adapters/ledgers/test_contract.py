@@ -304,7 +304,9 @@ class TestEnrollments:
         """A device enrolled again between the start of `up` and its command: the MDM server deleted the command."""
         publication = ledger.publish("berlin", b"a profile", certificates=(), seed=uuid4(), at=START)
         record_authenticate(ledger, "a", at=later(5))
-        ledger.record_enqueued("c1", publication=publication, epochs={"a": NEVER}, at=later(9))
+        ledger.record_commands(
+            [EnqueuedCommand(command_uuid="c1", epochs={"a": NEVER}, at=later(9))], publication=publication
+        )
         assert status(ledger).state == DeviceState.ERASED
         acknowledged(ledger, at=10)
         assert status(ledger).state == DeviceState.ACKNOWLEDGED
@@ -488,7 +490,9 @@ def record(ledger: Ledger, report: Report, publications: Sequence[Publication]) 
     uuid, revision, queued, epoch = COMMANDS[report.command]
     if report.kind == "queued":
         publication = publications[revision - 1]
-        ledger.record_enqueued(uuid, publication=publication, epochs={"a": epoch}, at=later(queued))
+        ledger.record_commands(
+            [EnqueuedCommand(command_uuid=uuid, epochs={"a": epoch}, at=later(queued))], publication=publication
+        )
     elif report.kind == "authenticated":
         record_authenticate(ledger, "a", at=later(report.second))
     elif report.kind in {"seen", "gone"}:

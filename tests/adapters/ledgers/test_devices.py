@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.ledger.registers import NEVER, Enrollment, Progress, microseconds
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import AnswerStatus, DeviceEvent, DeviceRecord, DeviceState, StatePolicy
+from ios_mdm.core.ledger.values import (
+    AnswerStatus,
+    DeviceEvent,
+    DeviceRecord,
+    DeviceState,
+    EnqueuedCommand,
+    StatePolicy,
+)
 from tests.support.events import record_answer, record_authenticate, record_device, record_sent
 from tests.support.long import examples
 
@@ -178,7 +185,9 @@ class TestWaiting:
         """The sender knew an older epoch, but the device answered in the current one."""  # R42
         publication = ledger.publish("berlin", b"a profile", certificates=(), seed=uuid4(), at=START)
         record_authenticate(ledger, "a", at=later(5))
-        ledger.record_enqueued("c1", publication=publication, epochs={"a": NEVER}, at=later(9))
+        ledger.record_commands(
+            [EnqueuedCommand(command_uuid="c1", epochs={"a": NEVER}, at=later(9))], publication=publication
+        )
         assert list(ledger.waiting("berlin", 1, enrollment_ids=["a"])) == ["a"]
         record_answer(ledger, "c1", "a", answer, at=later(4))
         assert list(ledger.waiting("berlin", 1, enrollment_ids=["a"])) == ["a"]

@@ -12,7 +12,7 @@ import pytest
 from ios_mdm.adapters.ledgers.dynamodb import table
 from ios_mdm.adapters.ledgers.dynamodb.items import device_key
 from ios_mdm.core.ledger.registers import NEVER
-from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, EnqueuedCommand
 from ios_mdm.errors import DeliveryError
 from tests.support.long import bounds
 from tests.support.tables import (
@@ -75,7 +75,9 @@ def enqueue(ledger: DynamoDbLedger) -> object:
     """Record a command for two devices, one of which has answered it."""
     publication = ledger.publication("berlin")
     assert publication is not None
-    ledger.record_enqueued("c1", publication=publication, epochs={"a": NEVER, "b": NEVER}, at=later(4))
+    ledger.record_commands(
+        [EnqueuedCommand(command_uuid="c1", epochs={"a": NEVER, "b": NEVER}, at=later(4))], publication=publication
+    )
     return None
 
 

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from ios_mdm.adapters.ledgers.dynamodb import table
 from ios_mdm.core.ledger.registers import NEVER, Enrollment, Finality, LastAnswer, Progress, microseconds
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, DeviceRecord, DeviceState, StatePolicy
+from ios_mdm.core.ledger.values import (
+    Answer,
+    AnswerStatus,
+    DeviceEvent,
+    DeviceRecord,
+    DeviceState,
+    EnqueuedCommand,
+    StatePolicy,
+)
 from ios_mdm.parallel import run_concurrently, run_sequentially
 from tests.support.long import examples
 from tests.support.tables import cells_by_counters, cells_by_devices
@@ -90,7 +98,10 @@ def write(ledger: DynamoDbLedger, reports: Sequence[Report], publications: Seque
         uuid, revision, queued, epoch = COMMANDS[one.command]
         if one.kind == "queued":
             epochs = dict.fromkeys(DEVICES, epoch)
-            ledger.record_enqueued(uuid, publication=publications[revision - 1], epochs=epochs, at=day(queued))
+            ledger.record_commands(
+                [EnqueuedCommand(command_uuid=uuid, epochs=epochs, at=day(queued))],
+                publication=publications[revision - 1],
+            )
         else:
             begun += ledger.record_events([one.event], now=day(5))
     return begun

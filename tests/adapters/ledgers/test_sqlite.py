@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
-from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, DeviceState, DeviceStatus
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, DeviceState, DeviceStatus, EnqueuedCommand
 from ios_mdm.errors import DefinitionError, DeliveryError
 from tests.support.events import record_answer, record_device, record_sent, status_of, statuses_of
 from tools.toolchain import ROOT
@@ -246,8 +246,9 @@ def test_a_failed_write_leaves_nothing(ledger: SqliteLedger) -> None:
     sent(ledger, "c0", to=["z"])
     publication = ledger.publication("berlin")
     assert publication is not None
+    command = EnqueuedCommand(command_uuid="c1", epochs={"a": 1, "b": None}, at=START)  # type: ignore[dict-item]
     with pytest.raises(DeliveryError):
-        ledger.record_enqueued("c1", publication=publication, epochs={"a": 1, "b": None}, at=START)  # type: ignore[dict-item]
+        ledger.record_commands([command], publication=publication)
     assert status_of(ledger, "a").state == DeviceState.NOT_SENT
 
 

@@ -92,13 +92,17 @@ class DynamoDbLedger:
         """Return the profile of each server that was published last, sorted by server."""
         return publications.read_publications(self.table)
 
-    def record_enqueued(
-        self, command_uuid: str, *, publication: Publication, epochs: Mapping[str, int], at: datetime
-    ) -> None:
-        """Record that a published profile was queued for devices. A repetition has no effect."""
+    def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
+        """Record commands that install a published profile. Each device is written once for each command."""
+        for one in commands:
+            self._record_command(one, publication)
+
+    def _record_command(self, enqueued: EnqueuedCommand, publication: Publication) -> None:
+        """Record a command, and that it was queued for its devices."""
+        command_uuid, epochs = enqueued.command_uuid, enqueued.epochs
         command = self._recorded_command(
             command_uuid,
-            Command(server=publication.server, revision=publication.revision, queued=microseconds(at)),
+            Command(server=publication.server, revision=publication.revision, queued=microseconds(enqueued.at)),
         )
 
         def plan(stored: Mapping[str, StoredDevice], _failed: Mapping[str, Change]) -> Iterator[Change]:
@@ -116,11 +120,6 @@ class DynamoDbLedger:
                     yield Change(enrollment_id=one, before=found, after=after, others=others)
 
         apply_changes(self.table, epochs, plan)
-
-    def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
-        """Record commands that install a published profile. Each device is written once for each command."""
-        for one in commands:
-            self.record_enqueued(one.command_uuid, publication=publication, epochs=one.epochs, at=one.at)
 
     def _recorded_command(self, command_uuid: str, command: Command) -> Command:
         """Record a command before its devices; return the first record of it."""
