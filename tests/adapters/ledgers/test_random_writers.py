@@ -107,7 +107,7 @@ def write(ledger: DynamoDbLedger, reports: Sequence[Report], publications: Seque
     return begun
 
 
-def expected(reports: Sequence[Report], device: str) -> DeviceRecord:
+def expected_record(reports: Sequence[Report], device: str) -> DeviceRecord:
     """Return the record of a device from the pure rules."""
     enrollment, progresses, reported = Enrollment(), list[Progress](), dict[bytes, int]()
     known = {one.command for one in reports if one.kind == "queued"}
@@ -162,7 +162,7 @@ def test_two_writers_give_the_records_of_the_pure_rules(
     halves = [partial(write, ledger, arriving[start::2], publications) for start in (0, 1)]
     begun = {one for future in run(halves) for one in future.result()}
 
-    wanted = [expected(once, one) for one in DEVICES]
+    wanted = [expected_record(once, one) for one in DEVICES]
     assert list(ledger.devices("berlin", enrollment_ids=DEVICES)) == wanted
     known = [one for one in wanted if one.enrollment.is_known]
     assert list(ledger.devices("berlin")) == known

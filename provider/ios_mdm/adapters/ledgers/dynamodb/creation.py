@@ -173,11 +173,11 @@ def _differences(found: Item) -> Iterator[str]:
         "SSESpecification": {"SSEEnabled": found.get("SSEDescription", {}).get("Status") in {"ENABLED", "ENABLING"}},
     }
     for name, value in present.items():
-        is_same = _sorted(value) == _sorted(wanted[name])
+        is_same = _in_fixed_order(value) == _in_fixed_order(wanted[name])
         if not is_same:
             yield f"{name} is {value}, and must be {wanted[name]}"
 
 
-def _sorted(value: object) -> object:
+def _in_fixed_order(value: object) -> object:
     """Return a value whose order has no meaning, in a fixed order."""
     return sorted(value, key=str) if isinstance(value, list) else value

@@ -56,7 +56,7 @@ class DynamoDbLedger:
     table: Table
 
     @classmethod
-    def named(cls, name: str, *, aws: Aws) -> DynamoDbLedger:
+    def of_table(cls, name: str, *, aws: Aws) -> DynamoDbLedger:
         """Return the ledger in the table of this name."""
         return cls(Table(aws, name))
 
@@ -158,7 +158,7 @@ class DynamoDbLedger:
             raise DeliveryError(f"the ledger {self.table.url} cannot record an event without an enrollment id")
         writer = EventWriter(
             table=self.table,
-            numbers=lambda: publications.registered(self.table).numbers,
+            numbers=lambda: publications.registered_publications(self.table).numbers,
             oldest=microseconds(now - timedelta(seconds=KEPT_SECONDS)),
         )
         if events:
@@ -169,13 +169,13 @@ class DynamoDbLedger:
 
     def enrolled_ids(self) -> Sequence[str]:
         """Return the enrollment ids of all enrolled devices, sorted."""
-        return tuple(one for one, found in self.stored() if found.device.enrollment.is_enrolled)
+        return tuple(one for one, found in self.stored_devices() if found.device.enrollment.is_enrolled)
 
     def devices(self, server: str, *, enrollment_ids: Sequence[str] | None = None) -> Iterator[DeviceRecord]:
         """Yield the records of devices for *server*."""
-        numbers = publications.registered(self.table).numbers_of(server)
+        numbers = publications.registered_publications(self.table).numbers_of(server)
         if enrollment_ids is None:
-            for one, found in self.stored():
+            for one, found in self.stored_devices():
                 if found.device.enrollment.is_known:
                     yield found.device.record(one, server, numbers)
             return
@@ -195,7 +195,7 @@ class DynamoDbLedger:
         """
         found: Counter[DeviceState] | None = None
         if enrollment_ids is None:
-            numbers = publications.registered(self.table).numbers_of(server)
+            numbers = publications.registered_publications(self.table).numbers_of(server)
             counted = states(
                 counters(self.table, ""),
                 counters(self.table, server),
@@ -239,7 +239,7 @@ class DynamoDbLedger:
         """Delete all records of the devices that checked out before this time and were not seen again."""
         before = microseconds(left_before)
         self._raise_deletion(before)
-        left = [one for one, found in self.stored() if found.device.enrollment.has_left(before)]
+        left = [one for one, found in self.stored_devices() if found.device.enrollment.has_left(before)]
         deleted: list[Change] = []
 
         def plan(stored: Mapping[str, StoredDevice], _failed: Mapping[str, Change]) -> Iterator[Change]:
@@ -250,7 +250,7 @@ class DynamoDbLedger:
         for one in left:
             self._delete_strays(one)
         apply_changes(self.table, left, plan, deleted.append)
-        for server in ("", *publications.registered(self.table).servers):
+        for server in ("", *publications.registered_publications(self.table).servers):
             delete_empty_cells(self.table, server)
         return len(deleted)
 
@@ -273,7 +273,7 @@ class DynamoDbLedger:
             while self.table.write([Action(key, "Delete", {"Key": key.attributes})]) is not Outcome.DONE:
                 attempts.wait()
 
-    def stored(self) -> Iterator[tuple[str, StoredDevice]]:
+    def stored_devices(self) -> Iterator[tuple[str, StoredDevice]]:
         """Yield all devices with their enrollment ids, sorted by these. The shards are read in parallel, in parts."""
         after: dict[int, str] = dict.fromkeys(range(SHARDS), "")
         read = {shard: list[tuple[str, str, str]]() for shard in range(SHARDS)}
