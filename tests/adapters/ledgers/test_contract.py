@@ -534,7 +534,7 @@ def expected_status(reports: Sequence[Report]) -> DeviceStatus:
 def test_each_order_and_copies_give_the_state_of_the_pure_rules(
     new_ledger: Callable[[], Ledger], orders: tuple[list[Report], list[Report]]
 ) -> None:
-    """Whatever arrives, in any order and repeatedly, the ledger has the state of ``core.ledger``."""  # R42
+    """After reports in any order, also repeated ones, the ledger has the state of ``core.ledger``."""  # R42
     for reports in orders:
         ledger = new_ledger()
         profiles = (b"a profile", OTHER_PROFILE)

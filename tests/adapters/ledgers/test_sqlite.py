@@ -29,7 +29,7 @@ START = datetime(2040, 1, 1, tzinfo=UTC)
 
 
 def later(seconds: int) -> datetime:
-    """Return a moment after the start."""
+    """Return a time after the start."""
     return START + timedelta(seconds=seconds)
 
 
@@ -130,8 +130,8 @@ def test_a_file_that_others_can_write_is_refused(ledger: SqliteLedger, mode: int
     send(ledger, "c2")
 
 
-def test_a_file_that_everybody_can_read_becomes_private(ledger: SqliteLedger) -> None:
-    """A write takes the permissions of the world away; a group that may read still may."""  # R40
+def test_a_file_that_other_users_can_read_becomes_private(ledger: SqliteLedger) -> None:
+    """A write removes the permissions of other users. The group can still read."""  # R40
     send(ledger)
     for mode, expected in ((0o644, 0o640), (0o604, 0o600), (0o640, 0o640)):
         ledger.path.chmod(mode)
@@ -142,7 +142,7 @@ def test_a_file_that_everybody_can_read_becomes_private(ledger: SqliteLedger) ->
 
 
 def test_a_dangling_link_is_not_followed(tmp_path: Path) -> None:
-    """Who can make links in a shared folder cannot make us create a file elsewhere; a link to a file works."""  # R40
+    """A link in a shared folder cannot cause a file to be created in another folder. A link to a file works."""  # R40
     link, target = tmp_path / "ledger.db", tmp_path / "elsewhere.db"
     link.symlink_to(target)
     ledger = SqliteLedger(link)
@@ -170,7 +170,7 @@ def test_a_relative_url_starts_at_the_project_and_an_absolute_one_does_not(tmp_p
     ],
 )
 def test_another_url_is_refused(url: str, tmp_path: Path) -> None:
-    """What is no SQLite file is an error in the definition."""
+    """A URL that does not name an SQLite file is an error in the definition."""
     with pytest.raises(DefinitionError, match="ledger: "):
         open_ledger(url, base=tmp_path)
 
@@ -217,7 +217,7 @@ def _inside_a_file(path: Path) -> None:
 def test_a_file_that_is_no_ledger_is_an_error_and_stays_as_it_is(
     make: Callable[[Path], None], words: str, tmp_path: Path
 ) -> None:
-    """Nothing of somebody else's is overwritten, and the message names the file."""
+    """A file of another program is not overwritten, and the message names it."""
     path = tmp_path / "state" / "ledger.db"
     path.parent.mkdir()
     make(path)

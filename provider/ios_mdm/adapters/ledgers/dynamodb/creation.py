@@ -49,7 +49,7 @@ class TableCreation:
 
     Args:
         arn: ARN of the table.
-        changes: what was created or turned on; empty if the table was complete.
+        changes: resources and settings that were created or turned on; empty if the table was complete.
         differences: properties in which an existing table differs from the template. They are not changed.
     """
 
