@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from ios_mdm.adapters.http_client import trusting_context
-from ios_mdm.adapters.nanomdm_client import Client, json_object
+from ios_mdm.adapters.http_client import json_object, trusting_context
+from ios_mdm.adapters.nanomdm_client import Client
 from ios_mdm.core.enrollment import checked_enrollment_ids, without_ids
 from ios_mdm.core.text import one_line
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
-from ios_mdm.adapters.http_client import failure_text, trusting_context
+from ios_mdm.adapters.http_client import failure_text, json_object, trusting_context
 from ios_mdm.address import is_loopback
 from ios_mdm.core.bundle.form import MAX_BUNDLE_BYTES
 from ios_mdm.core.text import one_line
@@ -56,7 +55,7 @@ class HttpWatchedServers:
             api_key=api_key,
             shown=keyless,
         )
-        answer = _json_object(content)
+        answer = json_object(content)
         problem = one_line(keyless(str(answer.get("error") or "")), limit=_MAX_SHOWN)
         if status == _OK and not problem:
             return _push_certificate(answer, name)
@@ -136,14 +135,6 @@ def _push_certificate(answer: Mapping[str, object], name: str) -> WatchedCertifi
         ) from None
     topic = answer.get("topic")
     return WatchedCertificate(not_after=not_after, topic=topic if isinstance(topic, str) else None)
-
-
-def _json_object(content: bytes) -> Mapping[str, object]:
-    try:
-        answer = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 def _refusal(status: int, problem: str) -> str:

@@ -30,10 +30,7 @@ if TYPE_CHECKING:
     from ios_mdm.ports import Clock, Ledger, MdmChannel, SecretStore
     from ios_mdm.settings import DistributionSettings
 
-__all__ = ["RESENT_STATES", "RequestedCommands", "RequestedServer", "Selection"]
-
-RESENT_STATES = frozenset({DeviceState.FAILED, DeviceState.SILENT})
-"""States of the devices that `resend` selects by default."""
+__all__ = ["RequestedCommands", "RequestedServer", "Selection"]
 
 _UNVERIFIABLE = frozenset({DeviceState.NOT_SENT, DeviceState.ERASED, DeviceState.GONE})
 """States of the devices that `verify` does not ask by default: they cannot have the profile."""
