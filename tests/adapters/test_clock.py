@@ -100,7 +100,7 @@ def test_the_clock_is_not_set_where_aws_is_real(environ: dict[str, str]) -> None
         {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.2:4566"},
         {
             f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.2:4566"
-            for service in ("SECRETS_MANAGER", "SCHEDULER", "IAM", "SQS", "SNS", "STS", "S3")
+            for service in ("SECRETS_MANAGER", "SCHEDULER", "IAM", "SQS", "SNS", "STS", "S3", "DYNAMODB")
         },
     ],
 )

@@ -86,6 +86,7 @@ def test_a_preview_shows_what_is_due(world: World, kind: str) -> None:
     change, moment = KINDS[kind]
     world.stack.define([_server(world)])
     world.stack.up(**at(DAY_0)).ok()
+    world.acknowledge(DAY_0)
     change(world)
     _compare(kind, world, world.stack.run("preview", "--diff", **moment).ok().output)
 

@@ -45,6 +45,7 @@ def test_an_up_schedules_the_switch_and_a_second_one_writes_nothing(world: World
     assert found["Target"]["DeadLetterConfig"]["Arn"].endswith(f"{name_stem(aws.server, aws.secret)}-dead-letters")
     assert found["ActionAfterCompletion"] == "DELETE"
     assert world.stack.outputs()["servers"][world.server]["promotion"]["roleArn"] == aws.role()
+    world.acknowledge(DAY_0)
     world.forget_calls()
     assert re.search(r"Resources:\n +4 unchanged\n", world.stack.run("up", "--yes", **at(DAY_10)).ok().output)
     assert world.stack.run("preview", "--expect-no-changes", **at(DAY_10)).ok()

@@ -11,9 +11,14 @@ from uuid import uuid4
 import pytest
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
+from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.core.ledger.registers import NEVER
+from ios_mdm.core.ledger.values import AnswerStatus
 from ios_mdm.core.pair.secret import TRUSTED_PREFIX
+from ios_mdm.core.times import parsed_time
 from ios_mdm.core.x509.digests import fingerprint
 from tests.support.engine_aws import Aws, client
+from tests.support.events import record_answer
 from tests.support.stack import Recorded, Stack, make_stack, recording_proxy
 from tools.services import ministack
 
@@ -78,6 +83,18 @@ class World:
             "ledger": "sqlite:///ledger.sqlite",
         }
         return {**base, **changes}
+
+    def acknowledge(self, moment: str) -> None:
+        """Record that each device acknowledged the published profile at this time (RFC 3339).
+
+        In these tests no collector records answers, and `up` sends the profile again to devices without an answer.
+        """
+        ledger = SqliteLedger(self.stack.directory / "ledger.sqlite")
+        publication, time = ledger.publication(self.server), parsed_time(moment)
+        assert publication is not None
+        for device in self.services.fleet.ids():
+            ledger.record_enqueued(f"to {device}", publication=publication, epochs={device: NEVER}, at=time)
+            record_answer(ledger, f"to {device}", device, AnswerStatus.ACKNOWLEDGED, at=time)
 
     def profile(self, pair_id: str | None = None) -> str:
         """Return the PayloadIdentifier of a pair's profile; None for the pair of this server."""
