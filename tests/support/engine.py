@@ -13,7 +13,7 @@ from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certifica
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.core.ledger.registers import NEVER
-from ios_mdm.core.ledger.values import AnswerStatus
+from ios_mdm.core.ledger.values import AnswerStatus, EnqueuedCommand
 from ios_mdm.core.pair.secret import TRUSTED_PREFIX
 from ios_mdm.core.times import parsed_time
 from ios_mdm.core.x509.digests import fingerprint
@@ -93,7 +93,8 @@ class World:
         publication, time = ledger.publication(self.server), parsed_time(moment)
         assert publication is not None
         for device in self.services.fleet.ids():
-            ledger.record_enqueued(f"to {device}", publication=publication, epochs={device: NEVER}, at=time)
+            command = EnqueuedCommand(command_uuid=f"to {device}", epochs={device: NEVER}, at=time)
+            ledger.record_commands([command], publication=publication)
             record_answer(ledger, f"to {device}", device, AnswerStatus.ACKNOWLEDGED, at=time)
 
     def profile(self, pair_id: str | None = None) -> str:
