@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["MAX_CA_FILE", "failure_text", "json_object", "trusting_context"]
+__all__ = ["MAX_CA_FILE", "failure_text", "json_object", "trusting_context", "without_key"]
 
 MAX_CA_FILE: Final = MIB
 """Bytes. The root certificates of an operating system take a quarter of this limit."""
@@ -93,6 +94,12 @@ def json_object(content: str | bytes) -> Mapping[str, object]:
     except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def without_key(text: str, api_key: str) -> str:
+    """Return a text without the API key of NanoMDM, as it is and in the form of a request (RFC 7617)."""
+    basic = base64.b64encode(f"nanomdm:{api_key}".encode()).decode()
+    return text.replace(basic, "***").replace(api_key, "***")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

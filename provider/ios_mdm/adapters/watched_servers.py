@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
-from ios_mdm.adapters.http_client import failure_text, json_object, trusting_context
+from ios_mdm.adapters.http_client import failure_text, json_object, trusting_context, without_key
 from ios_mdm.address import is_loopback
 from ios_mdm.core.bundle.form import MAX_BUNDLE_BYTES
 from ios_mdm.core.text import one_line
@@ -42,21 +42,16 @@ class HttpWatchedServers:
             WatchError: The server is down, refuses the API key, or does not report the certificate.
             DefinitionError: *ca_file* cannot be read.
         """
-
-        def keyless(text: str) -> str:
-            basic = base64.b64encode(f"nanomdm:{api_key}".encode()).decode()
-            return text.replace(basic, "***").replace(api_key, "***")
-
         name = f"the MDM server at {url}"
         status, content = _get(
             f"{url.rstrip('/')}/v1/pushcert?topic={quote(topic, safe='')}",
             name=name,
             ca_file=ca_file,
             api_key=api_key,
-            shown=keyless,
+            shown=partial(without_key, api_key=api_key),
         )
         answer = json_object(content)
-        problem = one_line(keyless(str(answer.get("error") or "")), limit=_MAX_SHOWN)
+        problem = one_line(without_key(str(answer.get("error") or ""), api_key), limit=_MAX_SHOWN)
         if status == _OK and not problem:
             return _push_certificate(answer, name)
         if any(text.format(topic=topic) in problem for text in _ABSENT):
