@@ -345,7 +345,7 @@ class Ledger(Protocol):
     def devices(self, server: str, *, enrollment_ids: Sequence[str] | None = None) -> Iterator[DeviceRecord]:
         """Yield the records of devices for *server*.
 
-        The records are read in parts, so they are not from one instant, and other processes can write meanwhile.
+        The records are read in parts, so they are not from one instant, and other processes can write at the same time.
 
         Args:
             server: name of the server.
