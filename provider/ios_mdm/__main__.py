@@ -15,6 +15,7 @@ __all__ = ["app"]
 
 _COMMANDS = (
     "status",
+    "readiness",
     "devices",
     "verify",
     "resend",

@@ -6,30 +6,40 @@ import contextlib
 import json
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import pytest
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
+from ios_mdm.app.delivery.distributor import Delivery
+from ios_mdm.app.delivery.service import DeliveryRequest
 from ios_mdm.app.gate import GateService
+from ios_mdm.app.reconcile import Reconciler
 from ios_mdm.app.switch_mover import SHORTEST_TIME, SwitchMover
+from ios_mdm.app.switching import SwitchService
 from ios_mdm.core.ledger.overdue import LedgerRules
 from ios_mdm.core.ledger.values import AnswerStatus
 from ios_mdm.core.pair.definition import AfterDays, IssueReserve, When
-from ios_mdm.core.pair.layout import ARMED_TAG, GATE_TAG, SENT_TAG, sent_value, version_id
+from ios_mdm.core.pair.layout import ARMED_TAG, GATE_TAG, HIGHEST_TAG, SENT_TAG, armed_value, sent_value, version_id
+from ios_mdm.core.pair.observed import ArmedPromotion
 from ios_mdm.core.pair.schedule import Kind
-from ios_mdm.errors import DeliveryError
+from ios_mdm.errors import DeliveryError, StoreError
 from ios_mdm.settings import AwsSettings, parse_server
 from tests.support.events import record_answer, record_authenticate, record_device, record_sent
+from tests.support.memory_scheduler import MemoryScheduler
 from tests.support.pairs import SECRET, definition
 from tests.support.switching import NAMES, Armed, CrashError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
+    from ios_mdm.app.delivery.content import ProfileContent
+    from ios_mdm.app.delivery.service import DeliveryService
     from ios_mdm.app.switch_request import SwitchRequest
     from ios_mdm.core.pair.definition import PairDefinition
+    from ios_mdm.core.pair.schedule import Schedule
 
 DEVICES = ["D1", "D2", "D3", "D4"]
 DAY = timedelta(days=1)
@@ -135,6 +145,38 @@ def test_the_switch_moves_when_enough_devices_answered_and_back_when_one_is_lost
     assert fleet.scheduled_at == latest
 
 
+class Delivered:
+    """A delivery that has sent the profile already."""
+
+    def deliver(self, request: DeliveryRequest, _disarm: Callable[[], None] | None = None) -> Delivery:
+        """Send nothing."""
+        return Delivery(server="berlin", profile=b"a profile", enrollment_ids=request.enrollment_ids)
+
+
+def test_a_run_counts_the_same_devices_as_the_collector(fleet: Fleet) -> None:
+    """A device that left and requests an enrollment again is sent nothing yet, but counts."""  # R46
+    fleet.answer("D1", "D2")
+    fleet.evaluate()
+    fleet.wait(DAY)
+    for one in ("D3", "D4"):
+        record_device(fleet.ledger, one, enrolled=False, at=fleet.now)
+        record_authenticate(fleet.ledger, one, at=fleet.now + timedelta(seconds=1))
+    assert fleet.ledger.enrolled_ids() == ("D1", "D2")
+    reconciler = Reconciler(
+        fleet.armed.world.service, fleet.armed.service, cast("DeliveryService", Delivered()), fleet.gates
+    )
+    delivery = DeliveryRequest(
+        content=cast("ProfileContent", None),
+        secret=SECRET,
+        secret_arn="",
+        resource_id=None,
+        enrollment_ids=fleet.ledger.enrolled_ids(),
+        is_for_all=True,
+    )
+    reconciler.deliver(delivery, fleet.armed.request(fleet.armed.secure(gated_definition())))
+    assert " closed " in fleet.armed.world.tags[GATE_TAG]
+
+
 def test_a_run_without_the_ledger_uses_the_recorded_decision(fleet: Fleet) -> None:
     """The stage of the pair arms the switch as the last run decided, and never asks the ledger."""  # R46
     early, _ = times_of(fleet)
@@ -156,13 +198,14 @@ def test_the_same_decision_is_written_once(fleet: Fleet) -> None:
 
 
 def test_flapping_around_the_threshold_changes_the_schedule_once_an_hour(fleet: Fleet) -> None:
-    """A device that enrolls again every minute makes the collector change the switch at most once an hour."""  # R46
+    """A device that enrolls again every ten minutes makes the collector move the switch at most once an hour."""
+    # R46
     fleet.answer("D1", "D2")
     fleet.evaluate()
     before = fleet.writes()
-    for minute in range(300):
-        fleet.wait(timedelta(minutes=1))
-        if minute % 2:
+    for minute in range(0, 300, 5):
+        fleet.wait(timedelta(minutes=5))
+        if minute % 10:
             record_device(fleet.ledger, "D3", enrolled=False, at=fleet.now)
         else:
             record_device(fleet.ledger, "D3", enrolled=True, at=fleet.now)
@@ -243,7 +286,9 @@ def test_a_crash_while_the_gate_opens_converges(fleet: Fleet, number: int, edge:
 class TestOutsideOfARun:
     """The collector moves the schedule that a run created."""
 
-    def mover(self, fleet: Fleet, *, days: int = 30, generation: int = 1) -> SwitchMover:
+    def mover(
+        self, fleet: Fleet, *, days: int = 30, generation: int = 1, switches: SwitchService | None = None
+    ) -> SwitchMover:
         """Return the mover of a definition."""
         settings = parse_server(
             {
@@ -261,7 +306,7 @@ class TestOutsideOfARun:
             store=fleet.armed.world.store,
             clock=fleet.armed.world.clock,
             gates=fleet.gates,
-            switches=fleet.armed.service,
+            switches=switches or fleet.armed.service,
             devices=lambda: None,
         )
 
@@ -308,7 +353,7 @@ class TestOutsideOfARun:
         assert not self.mover(fleet).move()
         assert fleet.armed.secure(gated_definition()).view.desired.main == 2
 
-    @pytest.mark.parametrize("change", ["definition", "reserve", "fired", "unarmed"])
+    @pytest.mark.parametrize("change", ["definition", "reserve", "fired", "unarmed", "tag"])
     def test_a_switch_that_another_definition_armed_is_not_touched(self, fleet: Fleet, change: str) -> None:
         """A collector with a former definition changes nothing, nor does it create a schedule."""  # R46, R34, R36
         self.send(fleet)
@@ -328,10 +373,85 @@ class TestOutsideOfARun:
         elif change == "fired":
             fleet.armed.scheduler.schedules.clear()
         else:
-            fleet.armed.world.store.untag(SECRET, [ARMED_TAG])
+            fleet.armed.world.store.untag(SECRET, [HIGHEST_TAG if change == "tag" else ARMED_TAG])
         before = dict(fleet.armed.scheduler.schedules)
         assert not self.mover(fleet, days=days, generation=generation).move()
         assert fleet.armed.scheduler.schedules == before
+
+    @pytest.mark.parametrize("edge", ["before", "after"])
+    @pytest.mark.parametrize("number", range(1, 6))
+    @pytest.mark.parametrize("opens", [True, False])
+    def test_an_interrupted_move_leaves_a_schedule(
+        self, fleet: Fleet, number: int, edge: Literal["before", "after"], *, opens: bool
+    ) -> None:
+        """No run may follow, so a schedule exists at any time, not earlier than recorded. The next move ends it."""
+        # R46, R36
+        times = early, latest = times_of(fleet)
+        self.send(fleet)
+        fleet.answer(*DEVICES)
+        if not opens:
+            fleet.evaluate()
+            for one in ("D3", "D4"):
+                record_authenticate(fleet.ledger, one, at=fleet.now + timedelta(seconds=1))
+        fleet.wait(SHORTEST_TIME)
+        fleet.armed.die_at(number, edge)
+        with contextlib.suppress(CrashError):
+            self.mover(fleet).move()
+        fleet.armed.live()
+        observed = fleet.armed.world.service.observe(SECRET)
+        assert observed is not None
+        assert observed.armed is not None
+        assert observed.armed.at is not None
+        assert fleet.scheduled_at in times
+        assert observed.armed.at >= fleet.scheduled_at
+        fleet.wait(SHORTEST_TIME)
+        self.mover(fleet).move()
+        assert fleet.scheduled_at == (early if opens else latest)
+        assert fleet.armed.drift(fleet.armed.request(fleet.armed.secure(gated_definition()))) == ()
+        assert fleet.armed.world.tags[ARMED_TAG] == armed_value(ArmedPromotion(certificate=2, at=fleet.scheduled_at))
+
+    @pytest.mark.parametrize("is_late", [True, False])
+    def test_a_run_at_the_same_time_keeps_its_switch(self, fleet: Fleet, *, is_late: bool) -> None:
+        """A mover that finds another reserve changes nothing. If it did already, it deletes its schedule."""
+        # R46, R34
+        self.send(fleet)
+        fleet.answer(*DEVICES)
+        fleet.wait(SHORTEST_TIME)
+        wish = gated_definition()
+        assert isinstance(wish.reserve, IssueReserve)
+        raised = replace(wish, reserve=replace(wish.reserve, generation=2))
+        world = fleet.armed.world
+
+        class Meanwhile(MemoryScheduler):
+            """Lets a run replace the reserve before or after the first read of a schedule."""
+
+            def get(self, name: str) -> Schedule | None:
+                found = fleet.armed.scheduler.get(name)
+                if not is_late:
+                    run()
+                return found
+
+            def put(self, schedule: Schedule) -> None:
+                if is_late:
+                    run()
+                fleet.armed.scheduler.put(schedule)
+
+            def delete(self, name: str) -> None:
+                fleet.armed.scheduler.delete(name)
+
+        def run() -> None:
+            world.store.tag(SECRET, {SENT_TAG: sent_value([1, 2, 3])})
+            fleet.armed.up(raised)
+
+        switches = SwitchService(Meanwhile(), fleet.armed.prerequisites, world.store, world.clock)
+        mover = self.mover(fleet, switches=switches)
+        if is_late:
+            with pytest.raises(StoreError, match="the pair was changed concurrently"):
+                mover.move()
+            assert NAMES[Kind.PROMOTE] not in fleet.armed.scheduler.schedules
+        else:
+            assert not mover.move()
+            assert '"' + version_id(SECRET, 3) + '"' in fleet.armed.scheduler.schedules[NAMES[Kind.PROMOTE]].input
 
     def send(self, fleet: Fleet) -> None:
         """Arm the switch with a closed gate, for certificates that devices were sent."""

@@ -91,6 +91,7 @@ def test_no_command_quotes_a_file_or_a_secret(pair: Pair, marked: Marked, caplog
     for key, define in definitions.items():
         for command in ("status", "forecast"):
             shown[f"{command} with {key}"] = _run(pair, [command, define()], caplog)
+        shown[f"readiness with {key}"] = _run(pair, ["readiness", "--definition", define()], caplog)
     for name, arguments in _commands(pair, _distributed_definition(pair)).items():
         shown[name] = _run(pair, arguments, caplog)
     folder = pair.folder / "servers"

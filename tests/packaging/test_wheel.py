@@ -55,7 +55,7 @@ def readme() -> str:
 
 
 def test_the_wheel_has_the_package_with_its_components_and_types(installed: Installed) -> None:
-    """The wheel has the modules of the checkout, the marker for type checkers, and no other files."""
+    """The wheel has the modules, the marker for type checkers, the template of a table, and no other files."""
     modules = {
         f"{prefix}/{path.relative_to(ROOT / folder)}"
         for folder, prefix in (("provider/ios_mdm", "ios_mdm"), ("components", "ios_mdm/components"))
@@ -64,7 +64,8 @@ def test_the_wheel_has_the_package_with_its_components_and_types(installed: Inst
     found = contents(installed)
     info = f"ios_mdm-{ios_mdm.__version__}.dist-info"
     beside = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
-    assert set(found) == modules | {"ios_mdm/py.typed"} | {f"{info}/{name}" for name in beside}
+    template = "ios_mdm/adapters/ledgers/dynamodb/table.yaml"
+    assert set(found) == modules | {"ios_mdm/py.typed", template} | {f"{info}/{name}" for name in beside}
     assert found[f"{info}/licenses/LICENSE"] == (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert "py3-none-any" in found[f"{info}/WHEEL"]
     assert found[f"{info}/entry_points.txt"].split("\n")[:2] == [

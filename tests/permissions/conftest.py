@@ -11,11 +11,15 @@ from click.testing import CliRunner
 
 from ios_mdm import wiring
 from ios_mdm.__main__ import app
+from ios_mdm.adapters.scheduler import EventBridgeScheduler
 from ios_mdm.adapters.secrets_manager import SecretsManager
-from ios_mdm.core.pair.layout import HIGHEST_TAG
+from ios_mdm.app import confirm
+from ios_mdm.core.pair.layout import GATE_TAG, HIGHEST_TAG, SENT_TAG, sent_value, version_id
 from ios_mdm.core.pair.schedule import Kind, role_name, schedule_names
+from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.references import URL_TAG
-from ios_mdm.settings import parse_server
+from ios_mdm.errors import StoreError
+from ios_mdm.settings import AwsSettings, parse_server
 from tests.permissions.documented import API_KEY_SECRET, DISTRIBUTION
 from tests.permissions.enforcing import Iam, policies
 from tests.support.dynamic_provider import Engine, engine_on, wire_form
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ios_mdm.core.pair.schedule import Schedule
     from tools.services import local
     from tools.services.testing import MdmServices
 
@@ -69,6 +74,24 @@ class Hand:
         iam.delete_role(RoleName=self.role)
         self.recorder.roles.pop(self.role)
 
+    def record_sent(self) -> None:
+        """Record that devices were sent the first certificates."""
+        tags = [{"Key": SENT_TAG, "Value": sent_value(range(1, 9))}]
+        self._client("secretsmanager").tag_resource(SecretId=self.secret, Tags=tags)
+
+    def move_reserve(self, *, to: str | None, current: str | None) -> None:
+        """Move the label of the reserve between versions; None is no version."""
+        arguments = {"MoveToVersionId": to, "RemoveFromVersionId": current}
+        self._client("secretsmanager").update_secret_version_stage(
+            SecretId=self.secret,
+            VersionStage=Label.RESERVE.value,
+            **{name: version for name, version in arguments.items() if version is not None},
+        )
+
+    def forget_gate(self) -> None:
+        """Remove the tags of the delivery and of the gate."""
+        self._client("secretsmanager").untag_resource(SecretId=self.secret, TagKeys=[SENT_TAG, GATE_TAG])
+
     def fire(self) -> None:
         """Do what Scheduler does at the time of the schedule."""
         scheduler = self._client("scheduler")
@@ -108,15 +131,16 @@ def _live(engine: Engine, recorder: Recorder, patch: pytest.MonkeyPatch, folder:
 
     definition["reserve"]["issue"]["apply"] = {"afterDays": 28}
     up("update")
-    definition["promotion"]["hold"] = True
-    up("update")
-    definition["promotion"]["hold"] = False
-    up("update")
+    for hold in (True, False):
+        definition["promotion"]["hold"] = hold
+        up("update")
     engine.program["aws"]["kmsKey"] = "alias/pairs"
     up("update")
     _consume(engine, recorder, folder)
     _use_api_key(engine, recorder, folder)
+    _move_switch(hand, engine.program, folder)
 
+    up("update")
     hand.fire()
     up("update")
     patch.setenv("IOS_MDM_CLOCK", "2041-01-20T00:00:00Z")
@@ -182,6 +206,32 @@ def _use_api_key(engine: Engine, recorder: Recorder, folder: Path) -> None:
         newcomers = wired.newcomers(settings, None, ledger, servers_with_proof=(), wait=lambda _seconds: True)
         newcomers.prepare()
         newcomers.send(["AAAA-1"])
+
+
+def _move_switch(hand: Hand, program: dict[str, Any], folder: Path) -> None:
+    """Move the switch as the collector does. The pair changes at the same time, so its schedule is deleted."""
+    distribution = DISTRIBUTION | {"ledger": f"sqlite:///{folder / 'ledger.sqlite'}"}
+    promotion = program["definition"]["promotion"] | {"minimumCoverage": 95}
+    definition = program["definition"] | {"distribution": distribution, "promotion": promotion}
+    mover = wiring.process_wiring().switch_mover(
+        parse_server(definition, program["server"]), AwsSettings(), report=print, warn=print
+    )
+    reserve = version_id(hand.secret, 2)
+    put = EventBridgeScheduler.put
+    assert mover is not None
+
+    def put_while_the_pair_changes(self: EventBridgeScheduler, schedule: Schedule) -> None:
+        put(self, schedule)
+        hand.move_reserve(to=None, current=reserve)
+
+    hand.record_sent()
+    with pytest.MonkeyPatch.context() as patch, hand.recorder.acting("gatekeeper"):
+        patch.setattr(EventBridgeScheduler, "put", put_while_the_pair_changes)
+        patch.setattr(confirm, "pause", lambda _seconds: None)
+        with pytest.raises(StoreError, match="the pair was changed concurrently"):
+            mover.move()
+    hand.move_reserve(to=reserve, current=None)
+    hand.forget_gate()
 
 
 @pytest.fixture(scope="package")

@@ -27,14 +27,16 @@ POLICIES_OF = {
     "status": ("previewer", "given", "status", "consumer-kms"),
     "consumer": ("consumer", "consumer-kms"),
     "collector": ("collector", "consumer-kms"),
+    "gatekeeper": ("collector-gate",),
     "schedule": ("schedule",),
     "scheduler": ("schedule-trust",),
     "bounded": ("boundary",),
 }
 """The policies of each principal, with a customer managed KMS key.
 
-``scheduler`` is the service that assumes the role of a schedule. ``bounded`` is a role that allows all actions within
-the permissions boundary, which is the maximum that a deployer can create.
+``gatekeeper`` is the collector when it evaluates a gate. ``scheduler`` is the service that assumes the role of a
+schedule. ``bounded`` is a role that allows all actions within the permissions boundary, which is the maximum that a
+deployer can create.
 """
 
 LEDGER_POLICIES: dict[str, dict[str, Any]] = {

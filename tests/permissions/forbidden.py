@@ -32,6 +32,14 @@ def _request(action: str, resource: str, **context: str) -> Request:
     return Request(action=action, resource=resource, context={key.replace("_", ":"): context[key] for key in context})
 
 
+def _tags(operation: str, resource: str, *keys: str) -> Request:
+    return Request(action=f"secretsmanager:{operation}", resource=resource, context={"aws:TagKeys": keys})
+
+
+def _schedule(operation: str, name: str) -> Request:
+    return _request(f"scheduler:{operation}", arn("scheduler", f"schedule/default/{name}"))
+
+
 def _assume(service: str, account: str, source: str) -> Request:
     return Request(
         action="sts:AssumeRole",
@@ -142,6 +150,27 @@ FORBIDDEN: dict[str, tuple[tuple[str, Request], ...]] = {
         ("decrypts with another key", _kms("kms:Decrypt", key="key/ANOTHER")),
         ("decrypts without Secrets Manager", _kms("kms:Decrypt", via={})),
         ("encrypts", _kms("kms:GenerateDataKey")),
+    ),
+    "gatekeeper": (
+        ("reads main", _get(PAIR, "AWSCURRENT")),
+        ("reads the reserve", _get(PAIR, "RESERVE")),
+        ("reads facts of another project", _request("secretsmanager:DescribeSecret", FOREIGN)),
+        ("lists the versions of a pair", _request("secretsmanager:ListSecretVersionIds", PAIR)),
+        ("stores a certificate", _request("secretsmanager:PutSecretValue", PAIR)),
+        ("moves a label", _request("secretsmanager:UpdateSecretVersionStage", PAIR)),
+        ("changes the value of a pair", _request("secretsmanager:UpdateSecret", PAIR)),
+        ("deletes a pair", _request("secretsmanager:DeleteSecret", PAIR)),
+        ("records that devices were sent a certificate", _tags("TagResource", PAIR, "ios-mdm:sent")),
+        ("changes the decision and another tag", _tags("TagResource", PAIR, "ios-mdm:gate", "ios-mdm:owner")),
+        ("removes the owner of a pair", _tags("UntagResource", PAIR, "ios-mdm:owner")),
+        ("records a decision in another project", _tags("TagResource", FOREIGN, "ios-mdm:gate")),
+        ("deletes an alarm", _schedule("DeleteSchedule", "ios-mdm-berlin-288f4f2489-overdue")),
+        ("changes a schedule of another project", _schedule("UpdateSchedule", "orders-promote")),
+        (
+            "passes a role to Lambda",
+            Request(action="iam:PassRole", resource=OWN_ROLE, context={"iam:PassedToService": "lambda.amazonaws.com"}),
+        ),
+        ("passes the role of a pipeline", Request(action="iam:PassRole", resource=PIPELINE, context=TO_SCHEDULER)),
     ),
     "schedule": (
         ("reads a key", _get(PAIR)),

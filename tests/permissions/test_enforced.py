@@ -15,11 +15,12 @@ from ios_mdm import wiring
 from ios_mdm.adapters import aws
 from ios_mdm.adapters.aws import QUEUE
 from ios_mdm.adapters.secrets_manager import SecretsManager
+from ios_mdm.core.pair.layout import GATE_TAG, SENT_TAG, sent_value
 from ios_mdm.core.pair.schedule import Kind, queue_name, schedule_names
 from ios_mdm.core.pair.secret import Label
 from ios_mdm.core.references import URL_TAG
 from ios_mdm.errors import StoreError
-from ios_mdm.settings import parse_server
+from ios_mdm.settings import AwsSettings, parse_server
 from tests.permissions.documented import API_KEY_SECRET, DISTRIBUTION
 from tests.permissions.enforcing import Iam, Play, session_arn
 from tests.support.aws import AWS
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ios_mdm.app.switch_mover import SwitchMover
 
 ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
@@ -112,6 +114,56 @@ def test_each_principal_plays_its_part_of_a_life(play: Play) -> None:
         play.engine.provider.delete(play.engine.id, wire_form(play.engine.outputs))
     assert play.iam.root("secretsmanager").describe_secret(SecretId=play.secret)["DeletedDate"]
     assert play.refused == []
+
+
+def gate_mover(play: Play) -> SwitchMover:
+    """Return the mover of the switch, as the collector with a gate uses it."""
+    distribution = DISTRIBUTION | {"ledger": f"sqlite:///{play.folder / 'ledger.sqlite'}"}
+    promotion = play.definition["promotion"] | {"minimumCoverage": 95}
+    settings = parse_server(play.definition | {"distribution": distribution, "promotion": promotion}, play.server)
+    found = wiring.process_wiring().switch_mover(settings, AwsSettings(), report=print, warn=print)
+    assert found is not None
+    return found
+
+
+def test_a_collector_moves_a_switch_and_no_label(play: Play) -> None:
+    """The gate is closed, so the switch moves to the latest time. Tags and schedule are the only writes."""  # R46
+    issue_reserve(play)
+    play.up()
+    root, name = play.iam.root("scheduler"), schedule_names(play.server, play.secret)[Kind.PROMOTE]
+    before = root.get_schedule(Name=name)["ScheduleExpression"]
+    play.iam.root("secretsmanager").tag_resource(
+        SecretId=play.secret, Tags=[{"Key": SENT_TAG, "Value": sent_value([1, 2])}]
+    )
+    with play.acting("gatekeeper"):
+        assert gate_mover(play).move()
+        assert not gate_mover(play).move()
+    assert play.refused == []
+    assert root.get_schedule(Name=name)["ScheduleExpression"] > before
+    version = SecretsManager(aws=AWS).version_ids(play.secret)[0]
+    with play.acting("gatekeeper"):
+        store = SecretsManager(aws=AWS)
+        with pytest.raises(StoreError) as caught:
+            store.move_label(play.secret, Label.MAIN, to=version, current="0" * 32)
+        assert denial(play, "gatekeeper", "secretsmanager:UpdateSecretVersionStage") in str(caught.value)
+        with pytest.raises(StoreError) as caught:
+            store.labeled_value(play.secret, Label.MAIN)
+        assert denial(play, "gatekeeper", "secretsmanager:GetSecretValue") in str(caught.value)
+
+
+@pytest.mark.parametrize("keys", [["ios-mdm:sent"], ["ios-mdm:gate", "ios-mdm:owner"]])
+def test_a_collector_changes_no_other_tag(play: Play, keys: list[str]) -> None:
+    """A tag of the gate in the same request does not help."""  # R46
+    play.up()
+    with play.acting("gatekeeper"):
+        store = SecretsManager(aws=AWS)
+        store.tag(play.secret, {GATE_TAG: "2 closed 20400101T000000Z"})
+        with pytest.raises(StoreError) as caught:
+            store.tag(play.secret, dict.fromkeys(keys, "x"))
+        assert denial(play, "gatekeeper", "secretsmanager:TagResource") in str(caught.value)
+        with pytest.raises(StoreError) as caught:
+            store.untag(play.secret, keys)
+        assert denial(play, "gatekeeper", "secretsmanager:UntagResource") in str(caught.value)
 
 
 def denial(play: Play, principal: str, action: str) -> str:

@@ -51,7 +51,7 @@ class Case:
     expected: Decision
     action: str = GET
     resource: str = PAIR
-    context: tuple[tuple[str, str], ...] = ()
+    context: tuple[tuple[str, str | tuple[str, ...]], ...] = ()
     principal: tuple[str, str] | None = None
     boundary: dict[str, Any] | None = None
 
@@ -59,6 +59,7 @@ class Case:
 YES, NO, NEVER = Decision.ALLOWED, Decision.NOT_ALLOWED, Decision.DENIED
 EQUALS = {"StringEquals": {STAGE: ["AWSCURRENT", "AWSPREVIOUS"]}}
 OTHER = {"StringNotEquals": {STAGE: ["AWSCURRENT", "AWSPREVIOUS"]}}
+TAGS = {"ForAllValues:StringEquals": {"aws:TagKeys": ["one", "two"]}}
 BOTH = {"StringEquals": {STAGE: "AWSCURRENT"}, "StringNotEquals": {"aws:PrincipalArn": ROLE}}
 TRUST = policy({"Effect": "Allow", "Principal": {"Service": SCHEDULER[1]}, "Action": "sts:AssumeRole"})
 CASES = {
@@ -122,6 +123,16 @@ CASES = {
         policies=[allow(GET, Condition=OTHER)], context=((STAGE, "AWSPREVIOUS"),), expected=NO
     ),
     "the negation of a missing key": Case(policies=[allow(GET, Condition=OTHER)], expected=YES),
+    "all values of a set": Case(
+        policies=[allow(GET, Condition=TAGS)], context=(("aws:TagKeys", ("two", "one")),), expected=YES
+    ),
+    "one value of a set": Case(
+        policies=[allow(GET, Condition=TAGS)], context=(("aws:tagkeys", ("two",)),), expected=YES
+    ),
+    "another value in a set": Case(
+        policies=[allow(GET, Condition=TAGS)], context=(("aws:TagKeys", ("one", "three")),), expected=NO
+    ),
+    "a set without values": Case(policies=[allow(GET, Condition=TAGS)], expected=YES),
     "both conditions": Case(policies=[allow(GET, Condition=BOTH)], context=((STAGE, "AWSCURRENT"),), expected=YES),
     "one condition of two": Case(
         policies=[allow(GET, Condition=BOTH)],
@@ -178,6 +189,9 @@ UNKNOWN = {
     "operator for a missing key": allow(GET, Condition={"StringEqualsIfExists": {STAGE: "A"}}),
     "operator of another action": allow(PUT, Condition={"Bool": {STAGE: "true"}}),
     "condition key": allow(GET, Condition={"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}),
+    "operator of one value for a set": allow(GET, Condition={"StringEquals": {"aws:TagKeys": "one"}}),
+    "operator of sets for one value": allow(GET, Condition={"ForAllValues:StringEquals": {STAGE: "A"}}),
+    "another operator of sets": allow(GET, Condition={"ForAnyValue:StringEquals": {"aws:TagKeys": "one"}}),
     "element": policy({"Effect": "Allow", "NotAction": PUT, "Resource": PAIR}),
     "no resource": policy({"Effect": "Allow", "Action": GET}),
     "no action": policy({"Effect": "Allow", "Resource": PAIR}),
@@ -220,6 +234,11 @@ FAULTS = {
     "only the first policy counts": ("for policy in policies for one", "for policy in policies[:1] for one"),
     "operators are inverted": ("in values) is _operator(operator)", "in values) is not _operator(operator)"),
     "negation is equality": ('"StringNotEquals": False', '"StringNotEquals": True'),
+    "one value of a set is enough": ("return all(one in values", "return any(one in values"),
+    "a set must have a value": (
+        "return all(one in values",
+        "return _canonical_key(key) in context and all(one in values",
+    ),
     "conditions are ignored": ("        and all(\n", "        and True or all(\n"),
     "one condition is enough": ("        and all(\n", "        and any(\n"),
     "only the first value counts": ("in values) is", "in values[:1]) is"),

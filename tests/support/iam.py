@@ -23,13 +23,18 @@ CONDITION_KEYS = frozenset(
         "aws:PrincipalArn",
         "aws:SourceAccount",
         "aws:SourceArn",
+        "aws:TagKeys",
         "iam:PassedToService",
         "iam:PermissionsBoundary",
         "kms:ViaService",
         "secretsmanager:VersionStage",
     }
 )
-"""Keys with one value each; the policies use no others."""
+"""The policies use no other keys."""
+SET_KEYS = frozenset({"aws:TagKeys"})
+"""Keys with a set of values. All others have one value."""
+FOR_ALL = "ForAllValues:StringEquals"
+"""Operator for sets: each value of the request must be in the policy. It is true for a request without a value."""
 _KNOWN_KEYS = {key.lower(): key for key in CONDITION_KEYS}
 _ELEMENTS = frozenset({"Sid", "Effect", "Principal", "Action", "Resource", "Condition"})
 _ARN_PARTS = 6
@@ -54,13 +59,13 @@ class Request:
     Args:
         action: for example ``iam:GetRole``.
         resource: ARN of the resource, or "*" for an action without a resource.
-        context: condition keys of the request with their values.
+        context: condition keys of the request with their values; a tuple for a key with a set of values.
         principal: the caller, as a resource's policy names it: ("Service", "scheduler.amazonaws.com").
     """
 
     action: str
     resource: str
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     principal: tuple[str, str] | None = None
 
 
@@ -77,8 +82,9 @@ def decision(
     Raises:
         PolicyError: A part of the policies or of the request is unknown.
     """
-    for key in request.context:
-        _canonical_key(key)
+    for key, value in request.context.items():
+        if (_canonical_key(key) in SET_KEYS) is isinstance(value, str):
+            raise PolicyError(f"condition key {key!r} with the value {value!r}")
     matching = [one["Effect"] for policy in policies for one in statements(policy) if _matches(one, request)]
     within = ["Allow"]
     if boundary is not None:
@@ -105,14 +111,22 @@ def statements(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             raise PolicyError(f"Effect must be Allow or Deny, not {one.get('Effect')!r}")
         if "Action" not in one or not {"Principal", "Resource"} & set(one):
             raise PolicyError("a statement needs Action, and Resource or Principal")
-        for operator, keys in one.get("Condition", {}).items():
-            _operator(operator)
-            for key in keys:
-                _canonical_key(key)
+        _check_condition(one.get("Condition", {}))
         for text in (*_as_list(one.get("Resource", [])), *_values(one)):
             if "${" in text:
                 raise PolicyError(f"policy variables are not supported: {text}")
         yield one
+
+
+def _check_condition(condition: Mapping[str, Any]) -> None:
+    """Raise PolicyError for an unknown operator or key, and for an operator that is not for the kind of its key."""
+    for operator, keys in condition.items():
+        is_for_sets = operator == FOR_ALL
+        if not is_for_sets:
+            _operator(operator)
+        for key in keys:
+            if (_canonical_key(key) in SET_KEYS) is not is_for_sets:
+                raise PolicyError(f"operator {operator!r} for the condition key {key!r}")
 
 
 def _values(statement: Mapping[str, Any]) -> Iterator[str]:
@@ -190,4 +204,6 @@ def _operator(name: str) -> bool:
 def _holds(operator: str, key: str, values: list[str], request: Request) -> bool:
     """Return whether a condition is true. A key that the request lacks equals no value."""
     context = {_canonical_key(name): value for name, value in request.context.items()}
+    if operator == FOR_ALL:
+        return all(one in values for one in context.get(_canonical_key(key), ()))
     return (context.get(_canonical_key(key)) in values) is _operator(operator)

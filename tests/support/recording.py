@@ -139,11 +139,16 @@ class Recorder:
                 return "*"
         raise AssertionError(service)
 
-    def _context(self, action: str, params: Mapping[str, Any]) -> dict[str, str]:
+    def _context(self, action: str, params: Mapping[str, Any]) -> dict[str, str | tuple[str, ...]]:
         """Return the condition keys of a call, as the service authorization reference lists them for the action."""
+        found: dict[str, Any]
         match action:
             case "secretsmanager:GetSecretValue" | "secretsmanager:UpdateSecretVersionStage":
                 found = {"secretsmanager:VersionStage": params.get("VersionStage")}
+            case "secretsmanager:TagResource":
+                found = {"aws:TagKeys": tuple(tag["Key"] for tag in params["Tags"])}
+            case "secretsmanager:UntagResource":
+                found = {"aws:TagKeys": tuple(params["TagKeys"])}
             case "iam:CreateRole" | "iam:PutRolePermissionsBoundary":
                 found = {"iam:PermissionsBoundary": params.get("PermissionsBoundary")}
             case "iam:PutRolePolicy" | "iam:DeleteRolePolicy":

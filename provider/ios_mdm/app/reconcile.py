@@ -152,7 +152,7 @@ class Reconciler:
         """
         delivery = self._send(request, switch)
         if switch is not None:
-            self._promote_or_arm(self._switch_after_gate(switch, request.enrollment_ids))
+            self._promote_or_arm(self._switch_after_gate(switch, request))
         return delivery
 
     def delete(
@@ -234,7 +234,7 @@ class Reconciler:
                 switch = switch_request(request.pair, request.promotion, progress.pair.view)
                 is_last = stage is Stage.ARM_AGAIN
                 if is_last and progress.delivery is not None:
-                    switch = self._switch_after_gate(switch, progress.delivery.enrollment_ids)
+                    switch = self._switch_after_gate(switch, progress.delivery)
                 armed = self._promote_or_arm(switch) if is_last else self._switches.arm(switch)
                 return replace(progress, armed=armed or progress.armed)
 
@@ -266,9 +266,15 @@ class Reconciler:
         following = switch.next_request(due.to.version_id)
         return None if following is None else self._switches.arm(following)
 
-    def _switch_after_gate(self, switch: SwitchRequest, enrollment_ids: Sequence[str]) -> SwitchRequest:
-        """Return the request for the switch after the decision of its gate, which is recorded."""
-        return switch if self._gates is None else self._gates.record_decision(switch, enrollment_ids)
+    def _switch_after_gate(self, switch: SwitchRequest, sent: DeliveryRequest | Delivery) -> SwitchRequest:
+        """Return the request for the switch after the decision of its gate, which is recorded.
+
+        If the devices are those of the ledger, a device that requests an enrollment counts, although it is sent the
+        profile only after it has enrolled. Previews and the collector count it, too.
+        """
+        if self._gates is None:
+            return switch
+        return self._gates.record_decision(switch, None if sent.is_for_all else sent.enrollment_ids)
 
     def _send(self, request: DeliveryRequest, switch: SwitchRequest | None) -> Delivery:
         if self._deliveries is None:

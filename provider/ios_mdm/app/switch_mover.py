@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from ios_mdm.app.pair.reader import PairReader
 from ios_mdm.app.stored_definition import existing_pair, stored_definition
 from ios_mdm.app.switch_request import armed_promotion, made_switch_request
+from ios_mdm.core.pair.layout import observed_pair
 from ios_mdm.core.pair.lifecycle import desired_state
 from ios_mdm.core.pair.switch import switch
 
@@ -84,8 +84,11 @@ class SwitchMover:
 
     def _request(self) -> SwitchRequest | None:
         """Return the request for the armed switch; None if a run is due, or if another definition armed the switch."""
-        reader = PairReader(self._store, self._clock)
-        pair = existing_pair(reader.observe(self._secret), self._secret, self._server.host)
+        description = self._store.describe(self._secret)
+        observed = None if description is None else observed_pair(self._secret, description)
+        pair = existing_pair(observed, self._secret, self._server.host)
+        if pair.recorded_ordinal < pair.highest_ordinal:
+            return None  # a tag was lost: a run restores it, and numbers of certificates are uncertain until then
         definition = stored_definition(self._server, pair)
         wanted = desired_state(definition, pair, self._clock.now())
         slots = [None if one is None else one.ordinal for one in (pair.main, pair.reserve)]

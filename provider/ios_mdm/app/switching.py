@@ -269,19 +269,32 @@ class SwitchService:
     def move_promotion(self, request: SwitchRequest) -> bool:
         """Change the time of the schedule of a promotion that was armed before; return whether it changed.
 
-        Role, queue and alarms stay as they are. If the schedule has fired or was deleted, it is not created again.
+        Role, queue and alarms stay as they are. If the schedule has fired or was deleted, it is not created again. If a
+        run has changed the pair since the decision, nothing is changed, because that run arms its own switch.
+
+        No run may follow an interrupted move, so the schedule is updated, never deleted first. Until then, the record
+        has the later of both times, so that no schedule outlives its record.
 
         Raises:
-            StoreError: The pair was changed concurrently, or AWS does not answer or refuses.
+            StoreError: A run changed the pair during the move, or AWS does not answer or refuses.
         """
         promote = request.promote
         existing = self._scheduler.get(schedule_names(request.server, request.secret)[Kind.PROMOTE])
-        if promote is None or existing is None or is_for_promotion(existing, promote, request.secret_arn):
+        if promote is None or existing is None:
             return False
-        if not is_for_promotion(replace(existing, at=promote.at), promote, request.secret_arn):
-            return False  # it is for another certificate
-        self._schedule(request, Kind.PROMOTE, replace(existing, at=promote.at), existing)
-        return True
+        moved = replace(existing, at=promote.at)
+        pair = self._pair(request)
+        if pair is None or not is_for_promotion(moved, promote, request.secret_arn):
+            return False
+        if not _is_as_decided(pair, promote, Label.RESERVE) or not was_sent(request, promote, pair):
+            return False
+        if moved == existing:
+            self._record_armed(request, pair, promote)
+            return False
+        self._record_armed(request, pair, replace(promote, at=max(existing.at, promote.at)))
+        self._scheduler.put(moved)
+        self._report(f"scheduled for {moved.at:%Y-%m-%d %H:%M} UTC: {_event_text(Kind.PROMOTE, request.switch)}")
+        return self._record_promotion(request, promote)
 
     def disarm(
         self,
@@ -409,10 +422,13 @@ class SwitchService:
         pair = self._decided_pair(request, promote, Label.RESERVE)
         if not self._can_arm(request, promote, pair):
             return False
+        self._record_armed(request, pair, promote)
+        return True
+
+    def _record_armed(self, request: SwitchRequest, pair: ObservedPair | None, promote: Promote) -> None:
         armed = armed_promotion(promote)
         if pair is None or pair.armed != armed:
             self._store.tag(request.secret, {ARMED_TAG: armed_value(armed)})
-        return True
 
     def _can_arm(self, request: SwitchRequest, promote: Promote, pair: ObservedPair | None) -> bool:
         promoted = pair is not None and _is_promoted(pair, promote)

@@ -10,6 +10,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from ios_mdm.app.readiness.report import readiness_report
+from ios_mdm.app.readiness.values import Verdict
 from ios_mdm.cli.exits import Exit
 from ios_mdm.core.ledger.values import DeviceState
 from ios_mdm.errors import DefinitionError
@@ -94,6 +96,11 @@ def _server_families(overviews: Sequence[Overview], last_runs: Mapping[str, floa
     armed = GaugeMetricFamily(
         "ios_mdm_switch_armed", "Whether schedules in AWS make the reserve main (1) or not (0).", labels=("server",)
     )
+    ready = GaugeMetricFamily(
+        "ios_mdm_ready",
+        "Whether the server is ready for its next switch (1) or not (0); no value if that is unknown.",
+        labels=("server",),
+    )
     severity = GaugeMetricFamily(
         "ios_mdm_status_severity",
         "Worst notice of the server: 0 ok, 1 warning, 2 critical, 3 unknown.",
@@ -109,11 +116,14 @@ def _server_families(overviews: Sequence[Overview], last_runs: Mapping[str, floa
             apply.add_metric((name,), one.apply_at.timestamp())
         if one.scheduled is not None:
             armed.add_metric((name,), int(one.scheduled))
+        verdict = readiness_report(one).verdict
+        if verdict is not Verdict.UNKNOWN:
+            ready.add_metric((name,), int(verdict is Verdict.READY))
         severity.add_metric((name,), _severity(one.level))
         read_at = one.now.timestamp() if one.problem is None else last_runs.get(name)
         if read_at is not None:
             last_run.add_metric((name,), read_at)
-    return expiry, apply, armed, *_device_families(overviews), severity, last_run
+    return expiry, apply, armed, *_device_families(overviews), ready, severity, last_run
 
 
 def _device_families(overviews: Sequence[Overview]) -> Iterable[Metric]:

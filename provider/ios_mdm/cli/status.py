@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ios_mdm.settings import ServerSettings
     from ios_mdm.wiring import Wiring
 
-    WriteMetrics: TypeAlias = Callable[[Sequence[Overview], Sequence[Watched]], None]
+    WriteFiles: TypeAlias = Callable[[Sequence[Overview], Sequence[Watched]], None]
 
 __all__ = ["run"]
 
@@ -48,14 +48,14 @@ MAX_THREADS = 16
 """Servers that are read in parallel. Each needs up to two connections of an AWS client, which keeps 40 open."""
 
 
-def run(*, definition: Path | None, server: str | None, as_json: bool, write_metrics: WriteMetrics | None) -> None:
+def run(*, definition: Path | None, server: str | None, as_json: bool, write_files: WriteFiles) -> None:
     """Show the pairs, their pending changes, the states of their devices, and the watched certificates.
 
     Args:
         definition: path of the definition; None for the file of the selected stack.
         server: name of the only server to show, without watched certificates; None for everything.
         as_json: whether to print JSON.
-        write_metrics: called with the result; None if no metrics are written.
+        write_files: called with the result.
     """
     with exit_on_error(Exit.UNKNOWN), ThreadPoolExecutor(MAX_THREADS) as pool:
         read = read_definition(selected_stack_file(os.environ) if definition is None else definition)
@@ -74,8 +74,7 @@ def run(*, definition: Path | None, server: str | None, as_json: bool, write_met
             show_watched(also)
         worst = max([*(one.level for one in found), *(one.level for one in also)])
         try:
-            if write_metrics is not None:
-                write_metrics(found, also)
+            write_files(found, also)
         finally:
             if as_json:
                 answer = {

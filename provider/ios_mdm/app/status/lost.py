@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ios_mdm.app.status.fleet import Fleet
     from ios_mdm.core.ledger.overdue import LedgerRules
 
-__all__ = ["Lost", "PlannedSwitch", "lost_devices", "lost_notices"]
+__all__ = ["Lost", "PlannedSwitch", "lost_devices", "lost_notices", "reserve_fleet"]
 
 MAX_NAMES: Final = 20
 """Number of devices that the notice names."""
@@ -71,8 +71,6 @@ def lost_devices(
 ) -> Lost | None:
     """Return the devices that lose their connection at a switch; None if it is more than 30 days later.
 
-    A published profile counts if it has the certificates of the reserve, even if the pair needs another profile now.
-
     Args:
         devices: the devices of the server.
         rules: settings of the distribution.
@@ -85,11 +83,25 @@ def lost_devices(
     """
     if now < switch.at - _NAMED_BEFORE or not devices.size:
         return None
+    found = reserve_fleet(devices, rules, needed, now=now)
+    return Lost(certificate=switch.certificate, at=switch.at, fleet=found)
+
+
+def reserve_fleet(devices: Fleet, rules: LedgerRules, needed: frozenset[bytes], *, now: datetime) -> Fleet:
+    """Return the devices with the states of the reserve's certificates instead of those of the profile.
+
+    A published profile counts if it has the certificates of the reserve, even if the pair needs another profile now.
+
+    Args:
+        devices: as for :func:`lost_devices`, like all other arguments and errors.
+        rules: settings of the distribution.
+        needed: SHA-256 of the DER of each certificate that devices need for the reserve, 32 bytes each.
+        now: current time, aware UTC.
+    """
     publication = devices.ledger.publication(devices.server)
     is_covering = publication is not None and needed <= publication.certificates
     policy = replace(rules.policy(publication if is_covering else None, now), certificates=needed)
-    found = fleet(devices.server, devices.ledger, policy, enrollment_ids=devices.enrollment_ids)
-    return Lost(certificate=switch.certificate, at=switch.at, fleet=found)
+    return fleet(devices.server, devices.ledger, policy, enrollment_ids=devices.enrollment_ids)
 
 
 def lost_notices(lost: Lost) -> Sequence[Notice]:

@@ -16,6 +16,7 @@ from ios_mdm.app.reenrollment import reenrollment_notice
 from ios_mdm.app.references import check_api_key
 from ios_mdm.app.status.coverage import Distribution, distribution
 from ios_mdm.app.status.lost import PlannedSwitch
+from ios_mdm.app.status.prospect import SwitchProspect
 from ios_mdm.app.status.scheduled import failed_calls, is_scheduled
 from ios_mdm.app.stored_definition import existing_pair, stored_definition
 from ios_mdm.app.switch_reader import SwitchReader
@@ -118,6 +119,7 @@ class Overview:
         distribution: coverage of the profile; None if the definition has no distribution.
         due: next change and its time, as a text.
         scheduled: whether schedules promote the reserve; None if unknown, or if no promotion is planned.
+        prospect: data about the next switch; None if the status is incomplete.
         now: time of the status, aware UTC.
     """
 
@@ -133,6 +135,7 @@ class Overview:
     distribution: Distribution | None = None
     due: str = ""
     scheduled: bool | None = None
+    prospect: SwitchProspect | None = None
     now: datetime
 
     @property
@@ -164,7 +167,9 @@ class Sources:
     ledger: Callable[[str], Ledger]
 
 
-def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base: Path) -> Overview:
+def overview(
+    server: ServerSettings, aws: AwsSettings, sources: Sources, *, base: Path, checks_alarms: bool = False
+) -> Overview:
     """Return the status of a server. An error is a field of the status and is not raised.
 
     Args:
@@ -172,6 +177,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         aws: settings of AWS.
         sources: ports to read from.
         base: folder of the project.
+        checks_alarms: whether the alarms are checked, too, which needs more calls of AWS.
     """
     now, store = sources.clock.now(), sources.store
     found = Overview(name=server.name, address=server.address, now=now)
@@ -189,7 +195,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         partial(public.read, pair.main),
         partial(public.read, pair.reserve),
         partial(failed_calls, server.name, secret, server.promotion, sources.prerequisites),
-        partial(_decision, server, aws, sources, pair, now),
+        partial(_decision, server, aws, sources, pair, now, checks_alarms=checks_alarms),
     ]
     *_, failed, decided = run_concurrently(reads)
     endpoints = tuple(endpoint_readiness(one, host=server.host, now=now) for one in pair.served)
@@ -207,6 +213,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
     failures = cast("Sequence[Notice]", failed.result())
     notices = [*decision.notices, *certificate_notices(endpoints), *public.notices]
     notices += [*decision.switch_notices, *failures]
+    plan = _planned_switch(wanted, pair, public.chain(pair.reserve), now)
     if server.distribution is not None:
         chains = [
             chain
@@ -221,7 +228,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
             sources.ledger,
             base=base,
             now=now,
-            switch=_planned_switch(wanted, pair, public.chain(pair.reserve), now),
+            switch=plan,
         )
         found = replace(found, distribution=delivered)
         notices += [*said, *_api_key_notices(store, server.distribution)]
@@ -237,6 +244,7 @@ def overview(server: ServerSettings, aws: AwsSettings, sources: Sources, *, base
         notices=tuple(notices),
         due=_due(decision.definition, pair, wanted, decision.step),
         scheduled=decision.scheduled,
+        prospect=SwitchProspect(settings=server, plan=plan, gate=wanted.gate, main_chain=public.chain(pair.main)),
     )
 
 
@@ -278,7 +286,13 @@ class _Decision:
 
 
 def _decision(
-    server: ServerSettings, aws: AwsSettings, sources: Sources, pair: ObservedPair, now: datetime
+    server: ServerSettings,
+    aws: AwsSettings,
+    sources: Sources,
+    pair: ObservedPair,
+    now: datetime,
+    *,
+    checks_alarms: bool,
 ) -> _Decision:
     definition = stored_definition(server, pair)
     wanted = desired_state(definition, pair, now)
@@ -299,7 +313,7 @@ def _decision(
             distributed=False,  # so that a reserve that is not scheduled because it was not sent is reported
         )
         reader = SwitchReader(sources.scheduler, sources.prerequisites, sources.clock)
-        scheduled, said = is_scheduled(reader, request, pair, now=now)
+        scheduled, said = is_scheduled(reader, request, pair, now=now, checks_alarms=checks_alarms)
         switch_notices = (*said, *_given_notices(server.promotion, pair, sources.given))
     return _Decision(
         definition=definition,

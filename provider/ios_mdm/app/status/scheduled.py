@@ -48,7 +48,7 @@ def failed_calls(server: str, secret: str, promotion: PromotionSettings, queues:
 
 
 def is_scheduled(
-    reader: SwitchReader, request: SwitchRequest, observed: ObservedPair, *, now: datetime
+    reader: SwitchReader, request: SwitchRequest, observed: ObservedPair, *, now: datetime, checks_alarms: bool = False
 ) -> tuple[bool | None, Sequence[Notice]]:
     """Return whether the promotion is scheduled, and notices about it.
 
@@ -59,6 +59,7 @@ def is_scheduled(
         request: desired switch.
         observed: the pair.
         now: current time, aware UTC.
+        checks_alarms: whether the alarms are checked, too. The result does not depend on them.
     """
     if not request.scheduled:
         return (None if observed.reserve is None else False), ()
@@ -74,6 +75,11 @@ def is_scheduled(
             "Run `pulumi up`"
         )
         notices.append(Notice(reason="not-scheduled", severity=Severity.WARNING, message=message, due=promote.at))
+    if checks_alarms:
+        alarms = [one for one in reader.findings(request, observed).problems if one not in found.problems]
+        if alarms:
+            message = f"the alarms about a missed switch are not in order: {', '.join(alarms)}. Run `pulumi up`"
+            notices.append(Notice(reason="alarms", severity=Severity.WARNING, message=message))
     if found.unchecked:
         message = f"some parts of the switch could not be checked: {' '.join(found.unchecked)}"
         notices.append(Notice(reason="schedule-unknown", severity=Severity.NOTICE, message=message))

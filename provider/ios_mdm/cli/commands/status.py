@@ -9,7 +9,11 @@ import click
 from ios_mdm.cli.exits import FILE, StatusCommand
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from ios_mdm.app.status.overview import Overview
+    from ios_mdm.app.status.watched import Watched
 
 __all__ = ["status"]
 
@@ -19,10 +23,13 @@ __all__ = ["status"]
 @click.option("--server", metavar="NAME", help="Show only this server.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--metrics", type=FILE, metavar="FILE.prom", help="Write metrics for Prometheus to this file.")
-def status(*, definition: Path | None, server: str | None, as_json: bool, metrics: Path | None) -> None:
+@click.option("--html", type=FILE, metavar="FILE", help="Write one self-contained page to this file.")
+def status(
+    *, definition: Path | None, server: str | None, as_json: bool, metrics: Path | None, html: Path | None
+) -> None:
     """Show pairs, their pending changes, the number of devices in each state, and the certificates under `watch`.
 
-    Writes nothing but the file of --metrics.
+    Writes nothing but the files of --metrics and --html.
 
     DEFINITION.yaml is a stack file, or a list of servers. Default: the file of the selected stack.
 
@@ -30,7 +37,7 @@ def status(*, definition: Path | None, server: str | None, as_json: bool, metric
     """
     from ios_mdm.cli import status as work
 
-    write_metrics = None
+    writers = []
     if metrics is not None:
         if server is not None:
             raise click.UsageError("--metrics and --server exclude each other, because the file has all servers")
@@ -38,5 +45,14 @@ def status(*, definition: Path | None, server: str | None, as_json: bool, metric
             raise click.UsageError("--metrics: the textfile collector reads only files *.prom: choose such a name")
         from ios_mdm.cli.metrics import metrics_writer
 
-        write_metrics = metrics_writer(metrics)
-    work.run(definition=definition, server=server, as_json=as_json, write_metrics=write_metrics)
+        writers.append(metrics_writer(metrics))
+    if html is not None:
+        from ios_mdm.cli.page.document import status_page_writer
+
+        writers.append(status_page_writer(html))
+
+    def write_files(found: Sequence[Overview], watched: Sequence[Watched]) -> None:
+        for write in writers:
+            write(found, watched)
+
+    work.run(definition=definition, server=server, as_json=as_json, write_files=write_files)

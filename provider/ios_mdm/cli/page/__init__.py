@@ -1,0 +1,1 @@
+"""Page of `readiness --html` and `status --html`."""
