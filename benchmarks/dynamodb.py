@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ios_mdm.core.ledger.registers import NEVER, microseconds
-from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, DeviceState, StatePolicy
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, DeviceState, EnqueuedCommand, StatePolicy
 from tests.support.tables import Tables
 from tools.services import ministack, process
 from tools.toolchain import Toolchain
@@ -58,9 +58,14 @@ def _measure(ledger: DynamoDbLedger, count: int) -> None:
     with _print_time(f"{queued:,} queued in batches of {_BATCH}", queued):
         for start in range(0, queued, _BATCH):
             epochs = dict.fromkeys(ids[start : start + _BATCH], NEVER)
-            ledger.record_enqueued(f"c{start}", publication=published, epochs=epochs, at=_START)
+            ledger.record_commands(
+                [EnqueuedCommand(command_uuid=f"c{start}", epochs=epochs, at=_START)], publication=published
+            )
     with _print_time("one batch, again", _BATCH):
-        ledger.record_enqueued("c0", publication=published, epochs=dict.fromkeys(ids[:_BATCH], NEVER), at=_START)
+        ledger.record_commands(
+            [EnqueuedCommand(command_uuid="c0", epochs=dict.fromkeys(ids[:_BATCH], NEVER), at=_START)],
+            publication=published,
+        )
     policy = StatePolicy(revision=1, silent_before=microseconds(_START - timedelta(days=7)))
     with _print_time("counts", count):
         assert ledger.counts("berlin", policy)[DeviceState.QUEUED] == queued

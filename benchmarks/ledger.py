@@ -25,7 +25,7 @@ from rich.table import Table
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, StatePolicy
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, EnqueuedCommand, StatePolicy
 from tools.toolchain import ROOT
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ def _send(ledger: SqliteLedger, ids: Sequence[str], number: int = 1) -> list[str
         waiting = list(ledger.waiting(SERVER, publication.revision, enrollment_ids=part).items())
         for batch in _parts(waiting, BATCH):
             uuids.append(str(uuid4()).upper())
-            ledger.record_enqueued(uuids[-1], publication=publication, epochs=dict(batch), at=at)
+            ledger.record_commands(
+                [EnqueuedCommand(command_uuid=uuids[-1], epochs=dict(batch), at=at)], publication=publication
+            )
     return uuids
 
 

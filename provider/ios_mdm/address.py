@@ -1,11 +1,12 @@
-"""Host names: the connection address, DNS names in the form of certificates, and loopback hosts."""
+"""Host names: the connection address, DNS names in the form of certificates, loopback hosts, and URLs of servers."""
 
 from __future__ import annotations
 
 import re
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
-__all__ = ["dns_name", "is_loopback", "split_address"]
+__all__ = ["dns_name", "is_http_url", "is_loopback", "split_address"]
 
 _MAX_PORT = 65535
 # A label of letters, digits and hyphens (RFC 1123). With hyphens at its third and fourth place, it may be an A-label.
@@ -58,6 +59,17 @@ def is_loopback(host: str | None) -> bool:
         return ip_address(host or "").is_loopback
     except ValueError:
         return False
+
+
+def is_http_url(url: str) -> bool:
+    """Return whether a text is a URL of http or https with a host, without a query, a fragment or white space."""
+    try:
+        parts = urlsplit(url)
+        has_server = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    has_only_path = "?" not in url and "#" not in url and " " not in url and url.isprintable()
+    return parts.scheme in {"http", "https"} and has_server and has_only_path
 
 
 def dns_name(host: str) -> str:

@@ -1,17 +1,16 @@
-"""Reads files that a definition or an option names: only regular files, and only up to a size limit (R40)."""
+"""Reads files that a definition or an option names: only regular files, up to a size limit (R40). Replaces files."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 
 from ios_mdm.errors import DefinitionError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["KIB", "MIB", "file_content", "file_start"]
+__all__ = ["KIB", "MIB", "file_content", "file_start", "replace_file"]
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -52,6 +51,33 @@ def file_start(path: Path, *, size: int, named: str, allows_pipe: bool = False) 
     except ValueError:
         reason = "its name has a zero byte"
     raise DefinitionError(f"{named} cannot be read: {reason}")
+
+
+def replace_file(path: Path, content: bytes, *, mode: int) -> None:
+    """Create or replace a file by a rename. A reader sees the former content or the new one, never a part of it.
+
+    Args:
+        path: path of the file, in an existing folder.
+        content: the new content.
+        mode: permissions of the file.
+
+    Raises:
+        OSError: The file cannot be written. No other file stays in the folder.
+        ValueError: The name has a zero byte.
+    """
+    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    scratch = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            os.fchmod(handle, mode)
+            stream.write(content)
+            stream.flush()
+            os.fsync(handle)
+        scratch.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise
 
 
 def _check_kind(mode: int, named: str, *, allows_pipe: bool) -> None:

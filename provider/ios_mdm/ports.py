@@ -301,21 +301,13 @@ class Ledger(Protocol):
     def publications(self) -> Sequence[Publication]:
         """Return the profile of each server that was published last, sorted by server."""
 
-    def record_enqueued(
-        self, command_uuid: str, *, publication: Publication, epochs: Mapping[str, int], at: datetime
-    ) -> None:
-        """Record that a published profile was queued for devices. A repetition has no effect.
+    def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
+        """Record that commands which install a published profile were queued. A repetition has no effect.
 
         Args:
-            command_uuid: CommandUUID of the command. A command that is sent again needs another one.
+            commands: the commands.
             publication: the profile.
-            epochs: for each enrollment id, the epoch that ``waiting`` or ``devices`` returned before the command was
-                queued. If the device enrolls again later, the command does not count.
-            at: time at which the command was queued, aware UTC.
         """
-
-    def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
-        """Record commands that install a published profile, as ``record_enqueued`` does for each, with few writes."""
 
     def record_asked(self, enrollment_ids: Iterable[str], *, at: datetime) -> None:
         """Record that a CertificateList was queued for devices.
@@ -330,7 +322,7 @@ class Ledger(Protocol):
 
         If it raises an error, each event is recorded with all its effects or not at all. A repetition records the rest.
 
-        Events may arrive before ``record_enqueued``. Each event counts once, with the time stated in it. Answers to
+        Events may arrive before ``record_commands``. Each event counts once, with the time stated in it. Answers to
         commands of other senders never change the state of a device. Of a list of certificates, only those in published
         profiles are recorded.
 
@@ -353,7 +345,7 @@ class Ledger(Protocol):
     def devices(self, server: str, *, enrollment_ids: Sequence[str] | None = None) -> Iterator[DeviceRecord]:
         """Yield the records of devices for *server*.
 
-        The records are read in parts, so they are not from one instant, and other processes can write meanwhile.
+        The records are read in parts, so they are not from one instant, and other processes can write at the same time.
 
         Args:
             server: name of the server.

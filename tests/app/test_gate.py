@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, cast
@@ -326,6 +327,20 @@ class TestOutsideOfARun:
         assert mover.move()
         assert fleet.scheduled_at == latest
         assert fleet.armed.drift(fleet.armed.request(fleet.armed.secure(gated_definition()))) == ()
+
+    def test_a_schedule_for_another_certificate_is_not_moved(self, fleet: Fleet) -> None:
+        """The record of the armed switch and the schedule can differ after an interrupted run."""  # R46, R36
+        self.send(fleet)
+        fleet.answer(*DEVICES)
+        fleet.wait(SHORTEST_TIME)
+        schedules, name = fleet.armed.scheduler.schedules, NAMES[Kind.PROMOTE]
+        call = json.loads(schedules[name].input)
+        assert call["MoveToVersionId"]
+        other = json.dumps({**call, "MoveToVersionId": version_id("another pair", 3)}, sort_keys=True)
+        schedules[name] = replace(schedules[name], input=other)
+        before = dict(schedules)
+        assert not self.mover(fleet).move()
+        assert schedules == before
 
     def test_a_gate_that_opens_late_switches_soon(self, fleet: Fleet) -> None:
         """After the early time, the schedule fires in some minutes, and a run before then promotes at once."""  # R46

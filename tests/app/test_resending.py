@@ -283,17 +283,18 @@ class TestRecorder:
         found = fleet.ledger.devices("berlin", enrollment_ids=ids)
         assert {one.enrollment.asked for one in found} == {microseconds(START)}
 
+    @pytest.mark.parametrize("commands", [1, 3 * recorder.MAX_WAITING])
     def test_the_error_of_a_write_ends_the_block(
-        self, fleet: Fleet, publication: Publication, monkeypatch: pytest.MonkeyPatch
+        self, commands: int, fleet: Fleet, publication: Publication, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """No later write hides it."""
+        """No later write hides it. The last write fails at the end of the block."""
 
         def fail(*_arguments: object, **_options: object) -> None:
             raise DeliveryError("the ledger is full")
 
         def record() -> None:
             with Recorder(fleet.ledger, publication) as recording:
-                for number in range(3 * recorder.MAX_WAITING):
+                for number in range(commands):
                     recording.record(EnqueuedCommand(command_uuid=str(number), epochs={"a": NEVER}, at=START))
 
         monkeypatch.setattr(SqliteLedger, "record_commands", fail)

@@ -216,6 +216,16 @@ def test_a_profile_that_the_pair_does_not_need_counts_for_no_device(stack: Stack
     ) in found.err
 
 
+def test_a_profile_with_another_identifier_counts_for_no_device(stack: Stack) -> None:
+    """Devices keep a profile with the former identifier, and `up` sends them the one of the definition."""  # R15 R44
+    stack.answer("A-1", AnswerStatus.ACKNOWLEDGED)
+    assert "1 of 4 devices" in stack.run("devices").out
+    stack.define(profile={"identifier": "com.example.other"})
+    found = stack.run("devices")
+    assert "0 of 4 devices" in found.out
+    assert "is not the one that the pair needs now" in found.err
+
+
 def test_without_aws_the_devices_are_listed_with_a_warning(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The states are those of the published profile. No private key is read."""  # R29 R44
     for device in DEVICES:

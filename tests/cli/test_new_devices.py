@@ -24,8 +24,8 @@ from ios_mdm.core.ledger.values import DeviceState, StatePolicy
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.profile import certificate_digests, trust_profile
 from ios_mdm.core.x509.issuing import issue
-from ios_mdm.errors import DefinitionError
-from ios_mdm.wiring import process_wiring
+from ios_mdm.errors import DefinitionError, StoreError
+from ios_mdm.wiring import Wiring, process_wiring
 from tests.cli.receiving import eventually, receive_command
 from tests.support.engine_aws import client
 from tests.support.events import record_device
@@ -269,6 +269,34 @@ def test_the_mdm_server_must_be_known(tmp_path: Path, name: str | None, words: s
     with pytest.raises(DefinitionError) as caught:
         MdmServer.read(file, name)
     assert words in str(caught.value)
+
+
+def test_only_switches_of_devices_of_this_mdm_server_are_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector of another MDM server moves the others."""  # R46
+    file = definition(
+        tmp_path / "servers.yaml",
+        server("berlin", "https://mdm.example.com"),
+        server("hamburg", "https://other.example.com"),
+        server("munich", "https://mdm.example.com"),
+    )
+    moved: list[str] = []
+
+    @dataclass
+    class Mover:
+        """Notes the server."""
+
+        name: str
+
+        def move(self) -> bool:
+            """Note the server, or fail for the first one."""
+            moved.append(self.name)
+            if self.name == "berlin":
+                raise StoreError("access denied")
+            return True
+
+    monkeypatch.setattr(Wiring, "switch_mover", lambda _self, one, *_arguments, **_options: Mover(one.name))
+    MdmServer.read(file, "berlin").move_switches(Wiring(environ={}, base=tmp_path))
+    assert moved == ["berlin", "munich"]
 
 
 def test_records_of_devices_that_left_are_deleted_daily(tmp_path: Path) -> None:

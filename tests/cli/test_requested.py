@@ -121,6 +121,17 @@ def test_devices_without_a_proof_are_asked(stack: Stack) -> None:
     assert stack.mdm.latest == {}
 
 
+def test_a_request_without_a_record_is_not_taken_for_a_repetition(stack: Stack) -> None:
+    """A request whose record was lost, because the run was killed, is followed by a new command."""  # R44
+    ledger = stack.file.parent / "ledger.sqlite"
+    former = ledger.read_bytes()
+    assert stack.run("verify").code == 0
+    ledger.write_bytes(former)
+    stack.pair.later(minutes=1)
+    assert stack.run("verify").code == 0
+    assert stack.mdm.asked == list(DEVICES)
+
+
 def test_with_proof_a_resent_profile_is_followed_by_a_request(stack: Stack) -> None:
     """As in `up`."""  # R44
     stack.define(proof={"certificateList": True})

@@ -32,7 +32,7 @@ from tests.support.events import record_answer, record_device, record_sent
 from tools.toolchain import Toolchain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 NOW = datetime(2040, 1, 1, tzinfo=UTC)
 GOLDEN = """\
@@ -104,13 +104,18 @@ def distribution() -> Distribution:
     )
 
 
-def fleet_in(states: Mapping[DeviceState, int], *, is_proof_configured: bool = False) -> Fleet:
+def fleet_in(
+    states: Mapping[DeviceState, int],
+    *,
+    is_proof_configured: bool = False,
+    enrollment_ids: Sequence[str] | None = None,
+) -> Fleet:
     """Return devices in these states, whose ledger is not read."""
     return Fleet(
         server="berlin",
         ledger=SqliteLedger(Path("unread.db")),
         policy=StatePolicy(revision=1, is_proof_configured=is_proof_configured),
-        enrollment_ids=None,
+        enrollment_ids=enrollment_ids,
         states=states,
     )
 
@@ -186,6 +191,15 @@ def test_an_acknowledgement_is_no_proof() -> None:
     proving = replace(distribution(), fleet=fleet_in(states, is_proof_configured=True))
     found = values(metrics_text([replace(BERLIN, distribution=proving)], []).decode())
     assert found["ios_mdm_devices_without_profile", "berlin"] == 1
+
+
+def test_a_device_that_checked_out_has_no_connection_to_lose() -> None:
+    """The definition can still list it. Its state is counted."""  # R45
+    states = dict.fromkeys(DeviceState, 0) | {DeviceState.GONE: 1, DeviceState.ACKNOWLEDGED: 1}
+    listed = replace(distribution(), fleet=fleet_in(states, enrollment_ids=["A-1", "A-2"]))
+    found = values(metrics_text([replace(BERLIN, distribution=listed)], []).decode())
+    assert found["ios_mdm_devices", "berlin", "gone"] == 1
+    assert found["ios_mdm_devices_without_profile", "berlin"] == 0
 
 
 def test_devices_that_a_switch_loses_are_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ios_mdm.adapters import aws
 from ios_mdm.adapters.ledgers.dynamodb import creation
 from ios_mdm.core.ledger.registers import NEVER
-from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, StatePolicy
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, EnqueuedCommand, StatePolicy
 from tests.permissions.documented import LEDGER_POLICIES
 from tests.support.backends import ministack_url, no_aws
 from tests.support.tables import Tables
@@ -63,7 +63,9 @@ def write(ledger: DynamoDbLedger) -> None:
         at = START + timedelta(seconds=seconds)
         values: dict[str, Any] = {"identity": uuid4().bytes, "at": at, "topic": "mdm.Connect", "enrollment_id": "a"}
         ledger.record_events([DeviceEvent(**values, **fields)], now=at)  # type: ignore[arg-type]
-    ledger.record_enqueued("c1", publication=publication, epochs={"a": NEVER, "b": NEVER}, at=START)
+    ledger.record_commands(
+        [EnqueuedCommand(command_uuid="c1", epochs={"a": NEVER, "b": NEVER}, at=START)], publication=publication
+    )
     ledger.record_asked(["b"], at=START)
     ledger.claim_push("b", at=START)
     ledger.delete_devices(left_before=START + timedelta(days=1))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import Answer, DeviceEvent, StatePolicy
+from ios_mdm.core.ledger.values import Answer, DeviceEvent, EnqueuedCommand, StatePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,7 +65,7 @@ def record_sent(
     """Publish a profile, and record that it was queued for devices in their current enrollments."""
     publication = ledger.publish(server, profile, certificates=certificates, seed=uuid.uuid4(), at=at)
     epochs = ledger.waiting(server, None, enrollment_ids=enrollment_ids)
-    ledger.record_enqueued(command_uuid, publication=publication, epochs=epochs, at=at)
+    ledger.record_commands([EnqueuedCommand(command_uuid=command_uuid, epochs=epochs, at=at)], publication=publication)
 
 
 def statuses_of(

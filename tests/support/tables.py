@@ -77,7 +77,7 @@ def cells_by_counters(ledger: DynamoDbLedger, server: str) -> Counter[Cell]:
 
 def cells_by_devices(ledger: DynamoDbLedger, server: str) -> Counter[Cell]:
     """Return the number of devices in each cell, from the devices."""
-    found = [device.device.cells for _, device in ledger.stored()]
+    found = [device.device.cells for _, device in ledger.stored_devices()]
     return Counter(cells[server] for cells in found if server in cells)
 
 

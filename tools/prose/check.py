@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tools.prose.text import Finding, Line, Text
 
-__all__ = ["LEAVING", "RULES", "check", "file_findings", "source_paths"]
+__all__ = ["RULES", "check", "file_findings", "source_paths"]
 
 RULES = (*dict.fromkeys(rule.name for rule in phrase_rules()), SPELLING, *NAME_RULES, *LAYOUT_RULES, OPT_OUT)
 """The names of all rules."""
@@ -30,12 +30,6 @@ _HASH_SUFFIXES = frozenset({".cfg", ".in", ".mk", ".sh", ".toml", ".yaml", ".yml
 _HASH_NAMES = frozenset({"CODEOWNERS", "Makefile"})
 _SKIPPED = ("tests/fixtures/",)
 """Written by others."""
-
-LEAVING = (
-    "provider/ios_mdm/adapters/ledgers/",
-    "tests/adapters/ledgers/",
-)
-"""Not revised, because planned changes delete them. Remove each entry together with its files."""
 
 
 def source_paths(root: Path, selected: Iterable[str] = ()) -> list[str]:
@@ -56,7 +50,7 @@ def source_paths(root: Path, selected: Iterable[str] = ()) -> list[str]:
 def check(root: Path, paths: Iterable[str], rules: Collection[str] = RULES) -> Iterator[tuple[str, Finding]]:
     """Return the findings with the paths of their files, ordered by path and line."""
     for path in paths:
-        if not path.startswith((*_SKIPPED, *LEAVING)) and _is_read(path):
+        if not path.startswith(_SKIPPED) and _is_read(path):
             source = (root / path).read_text(encoding="utf-8")
             for finding in file_findings(path, source, rules):
                 yield path, finding

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ios_mdm.adapters.aws import OBJECT
 from ios_mdm.errors import DefinitionError, DeliveryError, StoreError
-from ios_mdm.files import MIB, file_content
+from ios_mdm.files import MIB, file_content, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,20 +67,10 @@ class LocalFolder:
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file. A reader sees the former content or the new one, never a part of it."""
-        scratch: str | None = None
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            handle, scratch = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
-            with os.fdopen(handle, "wb") as stream:
-                os.fchmod(handle, _MODE)
-                stream.write(content)
-                stream.flush()
-                os.fsync(handle)
-            Path(scratch).replace(self.path / name)
+            replace_file(self.path / name, content, mode=_MODE)
         except OSError as error:
-            if scratch is not None:
-                with contextlib.suppress(OSError):
-                    Path(scratch).unlink()
             raise DeliveryError(
                 f"{self.named}/{name} cannot be written: {error.strerror or type(error).__name__}. Check the "
                 "folder and its permissions"

@@ -1,8 +1,10 @@
-"""The root certificates that a ``caFile`` names, and the causes of failed HTTP requests."""
+"""Parts of HTTP clients: the root certificates of a ``caFile``, the causes of failed requests, and JSON answers."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import re
 import socket
 import ssl
@@ -13,11 +15,11 @@ from ios_mdm.errors import DefinitionError
 from ios_mdm.files import MIB, file_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import httpx
 
-__all__ = ["MAX_CA_FILE", "failure_text", "trusting_context"]
+__all__ = ["MAX_CA_FILE", "failure_text", "json_object", "trusting_context", "without_key"]
 
 MAX_CA_FILE: Final = MIB
 """Bytes. The root certificates of an operating system take a quarter of this limit."""
@@ -83,6 +85,21 @@ def failure_text(error: Exception, shown: str, *, url_key: str, timeouts: httpx.
         case _:
             text = f"does not complete the request: {shown or type(error).__name__}"
     return text
+
+
+def json_object(content: str | bytes) -> Mapping[str, object]:
+    """Return the JSON object in an answer; empty if the answer is something else."""
+    try:
+        answer = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def without_key(text: str, api_key: str) -> str:
+    """Return a text without the API key of NanoMDM, as it is and in the form of a request (RFC 7617)."""
+    basic = base64.b64encode(f"nanomdm:{api_key}".encode()).decode()
+    return text.replace(basic, "***").replace(api_key, "***")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

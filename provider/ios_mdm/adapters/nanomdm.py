@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from ios_mdm.adapters.http_client import trusting_context
-from ios_mdm.adapters.nanomdm_client import Client, json_object
+from ios_mdm.adapters.http_client import json_object, trusting_context, without_key
+from ios_mdm.adapters.nanomdm_client import Client
+from ios_mdm.address import is_http_url
 from ios_mdm.core.enrollment import checked_enrollment_ids, without_ids
 from ios_mdm.core.text import one_line
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError
@@ -125,8 +125,7 @@ class NanoMdm:
 
     def _excerpt(self, texts: Sequence[str], ids: Sequence[str]) -> str:
         """Return the texts of the server without the key and the ids, which they contain if they repeat the request."""
-        basic = base64.b64encode(f"nanomdm:{self.api_key}".encode()).decode()
-        keyless = [text.replace(basic, "***").replace(self.api_key, "***") for text in texts]
+        keyless = [without_key(text, self.api_key) for text in texts]
         return _excerpt(list(dict.fromkeys(without_ids(unquote(text), ids) for text in keyless)))
 
     def _notices(self, response: httpx.Response, ids: Sequence[str]) -> tuple[str, ...]:
@@ -171,17 +170,12 @@ def _quoted_text(ids: Sequence[str]) -> str:
 
 
 def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
     # before any part of the URL is shown, because it might contain a password
     if "@" in url:
         raise DefinitionError(
             "the URL of the MDM server must not contain a user or password: apiKeySecret names the secret with the key"
         )
-    if not usable or "?" in url or "#" in url or not url.isprintable() or " " in url:
+    if not is_http_url(url):
         raise DefinitionError(f"{url!r} is not the URL of an MDM server. Write https://host[:port][/prefix]")
 
 

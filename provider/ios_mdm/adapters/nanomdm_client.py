@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from ios_mdm.adapters.http_client import failure_text
+from ios_mdm.adapters.http_client import failure_text, json_object
 from ios_mdm.address import is_loopback
 from ios_mdm.errors import DeliveryError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import httpx
 
-__all__ = ["Client", "json_object"]
+__all__ = ["Client"]
 
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 120.0
@@ -99,15 +98,6 @@ class Client:
                     auth=httpx.BasicAuth("nanomdm", self._api_key),
                 )
             return self._http
-
-
-def json_object(text: str) -> Mapping[str, object]:
-    """Return the JSON object in a text; empty if the text is something else."""
-    try:
-        answer = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 def _is_passing_failure(response: httpx.Response) -> bool:

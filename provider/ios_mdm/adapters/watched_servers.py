@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import json
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
-from ios_mdm.adapters.http_client import failure_text, trusting_context
+from ios_mdm.adapters.http_client import failure_text, json_object, trusting_context, without_key
 from ios_mdm.address import is_loopback
 from ios_mdm.core.bundle.form import MAX_BUNDLE_BYTES
 from ios_mdm.core.text import one_line
@@ -43,21 +42,16 @@ class HttpWatchedServers:
             WatchError: The server is down, refuses the API key, or does not report the certificate.
             DefinitionError: *ca_file* cannot be read.
         """
-
-        def keyless(text: str) -> str:
-            basic = base64.b64encode(f"nanomdm:{api_key}".encode()).decode()
-            return text.replace(basic, "***").replace(api_key, "***")
-
         name = f"the MDM server at {url}"
         status, content = _get(
             f"{url.rstrip('/')}/v1/pushcert?topic={quote(topic, safe='')}",
             name=name,
             ca_file=ca_file,
             api_key=api_key,
-            shown=keyless,
+            shown=partial(without_key, api_key=api_key),
         )
-        answer = _json_object(content)
-        problem = one_line(keyless(str(answer.get("error") or "")), limit=_MAX_SHOWN)
+        answer = json_object(content)
+        problem = one_line(without_key(str(answer.get("error") or ""), api_key), limit=_MAX_SHOWN)
         if status == _OK and not problem:
             return _push_certificate(answer, name)
         if any(text.format(topic=topic) in problem for text in _ABSENT):
@@ -136,14 +130,6 @@ def _push_certificate(answer: Mapping[str, object], name: str) -> WatchedCertifi
         ) from None
     topic = answer.get("topic")
     return WatchedCertificate(not_after=not_after, topic=topic if isinstance(topic, str) else None)
-
-
-def _json_object(content: bytes) -> Mapping[str, object]:
-    try:
-        answer = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 def _refusal(status: int, problem: str) -> str:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
@@ -19,10 +15,11 @@ from ios_mdm.app.readiness.values import Verdict
 from ios_mdm.cli.exits import Exit
 from ios_mdm.core.ledger.values import DeviceState
 from ios_mdm.errors import DefinitionError
-from ios_mdm.files import MIB, file_content
+from ios_mdm.files import MIB, file_content, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from prometheus_client import Metric
 
@@ -35,7 +32,7 @@ LAST_RUN: Final = "ios_mdm_last_run_timestamp_seconds"
 _MAX_FILE: Final = 64 * MIB
 """Size limit of the former file in bytes. A server takes about 2 KiB."""
 _MODE: Final = 0o644
-"""node_exporter runs as another user."""
+"""node_exporter runs as another user. It reads *.prom only, so not the file that is renamed."""
 
 MAX_LOST_DEVICES: Final = 1000
 """Number of devices that a metric names. ``ios_mdm_devices_without_profile`` counts all of them."""
@@ -50,7 +47,7 @@ def metrics_writer(path: Path) -> Callable[[Sequence[Overview], Sequence[Watched
     def write(overviews: Sequence[Overview], also: Sequence[Watched]) -> None:
         content = metrics_text(overviews, also, last_runs=_last_runs(path))
         try:
-            _replace(path, content)
+            replace_file(path, content, mode=_MODE)
         except (OSError, ValueError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or "its name cannot be used"
             raise DefinitionError(
@@ -190,19 +187,3 @@ def _last_runs(path: Path) -> Mapping[str, float]:
         }
     except (DefinitionError, ValueError, KeyError, IndexError):
         return {}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write the file under another name and rename it, so that no reader finds a part of it."""
-    # The textfile collector reads *.prom only.
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            os.fchmod(stream.fileno(), _MODE)
-        new.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise

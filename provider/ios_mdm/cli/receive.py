@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
-import os
 import re
 import signal
 import sys
-import tempfile
 import threading
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -27,10 +24,11 @@ from ios_mdm.cli.limited_log import LimitedHandler
 from ios_mdm.cli.mdm_server import MdmServer
 from ios_mdm.cli.output import echo
 from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
-from ios_mdm.files import KIB, file_content
+from ios_mdm.files import KIB, file_content, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ios_mdm.app.collector.newcomers import Newcomers
     from ios_mdm.ports import Ledger
@@ -174,11 +172,7 @@ def _key(file: Path) -> bytes:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a file atomically: a reader finds the complete text or no file."""
     try:
-        handle, scratch = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(text)
-        Path(scratch).replace(file)
+        replace_file(file, text.encode("ascii"), mode=0o600)
     except OSError as error:
         raise DefinitionError(f"--port-file {file} cannot be written: {error.strerror}") from error

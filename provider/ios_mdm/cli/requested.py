@@ -10,11 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ios_mdm import wiring
-from ios_mdm.app.delivery.requested import RESENT_STATES, RequestedServer
+from ios_mdm.app.delivery.requested import RequestedServer
 from ios_mdm.cli.definition_file import read_definition, selected_stack_file
 from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
 from ios_mdm.cli.output import echo
-from ios_mdm.core.ledger.overdue import CommandKind
+from ios_mdm.core.ledger.overdue import RESENT_STATES, CommandKind
 from ios_mdm.core.ledger.values import DeviceState
 from ios_mdm.errors import DefinitionError
 

@@ -79,16 +79,7 @@ def check(olds: Wire, news: Wire) -> CheckResult:
             if settings.ledger is not None:
                 ledger = here.ledger(settings.ledger, _region(inputs))
                 _show_id_notices(inputs, settings, ledger, devices or ())
-                due = due_counts(
-                    ledger,
-                    str(inputs["server"]),
-                    _digest(olds or {}),
-                    devices or (),
-                    rules=settings.ledger_rules,
-                    now=here.clock().now(),
-                )
-                if news.get("phase") == Phase.CONNECTION_LOST:
-                    due = DueCounts(unsent=due.unsent)  # a profile without a valid certificate helps no device
+                due = _due_counts(olds, news, settings, ledger, devices or ())
         except DeliveryError as error:
             _warn_unread_devices(inputs, error)
             inputs |= {**_UNREAD_DEVICES, "revision": revision + 1}
@@ -158,6 +149,22 @@ def _is_lost(olds: Wire, news: Wire) -> bool:
         return False
     store = reads_of(news, "distribution").store(AwsSettings.model_validate(news["aws"]).region)
     return store.describe(str(news["secret"])) is None
+
+
+def _due_counts(
+    olds: Wire, news: Wire, settings: DistributionSettings, ledger: Ledger, devices: Sequence[str]
+) -> DueCounts:
+    """Return the numbers of devices that `up` sends something to, although the profile has not changed."""
+    due = due_counts(
+        ledger,
+        str(news["server"]),
+        _digest(olds or {}),
+        devices,
+        rules=settings.ledger_rules,
+        now=wiring.process_wiring().clock().now(),
+    )
+    # A profile without a valid certificate helps no device that has lost its connection.
+    return DueCounts(unsent=due.unsent) if news.get("phase") == Phase.CONNECTION_LOST else due
 
 
 def _repair_count(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
+from ios_mdm.address import is_http_url
 from ios_mdm.settings.channels.nanomdm import NanoMdmApiSettings
 from ios_mdm.settings.fields import MAX_URL_LENGTH, Days, Model, Name
 
@@ -17,12 +17,7 @@ __all__ = ["ScepSettings", "WatchSettings"]
 
 
 def _scep_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or "@" in url or "?" in url or "#" in url or not url.isprintable() or " " in url:
+    if not is_http_url(url) or "@" in url:
         raise ValueError(
             "must be the URL of a SCEP server without a user, a password and a query, such as "
             "https://scep.example.com/scep"

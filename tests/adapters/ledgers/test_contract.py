@@ -62,7 +62,7 @@ def ledger(new_ledger: Callable[[], Ledger]) -> Ledger:
     return new_ledger()
 
 
-def sent(
+def send(
     ledger: Ledger, uuid: str = "c1", *, to: Sequence[str] = ("a",), at: int = 0, profile: bytes = b"a profile"
 ) -> None:
     """Record that a command with the profile was queued."""
@@ -74,7 +74,7 @@ def status(ledger: Ledger, device: str = "a", *, profile: str = PROFILE, server:
     return status_of(ledger, device, server=server, profile=profile)
 
 
-def acknowledged(ledger: Ledger, uuid: str = "c1", device: str = "a", *, at: int) -> None:
+def acknowledge(ledger: Ledger, uuid: str = "c1", device: str = "a", *, at: int) -> None:
     """Record an acknowledgement."""
     record_answer(ledger, uuid, device, AnswerStatus.ACKNOWLEDGED, at=later(at))
 
@@ -84,13 +84,13 @@ class TestDeliveries:
 
     def test_a_command_without_answer_is_pending(self, ledger: Ledger) -> None:
         """A device that has not answered is pending since its command was queued."""  # R15
-        sent(ledger, at=5)
+        send(ledger, at=5)
         assert status(ledger) == DeviceStatus(enrollment_id="a", state=DeviceState.QUEUED, at=later(5))
 
     def test_an_answer_replaces_pending(self, ledger: Ledger) -> None:
         """The devices have the requested order. A device without a command is `not-sent`."""
-        sent(ledger, to=["a", "b"])
-        acknowledged(ledger, device="b", at=9)
+        send(ledger, to=["a", "b"])
+        acknowledge(ledger, device="b", at=9)
         assert statuses_of(ledger, ["b", "c", "a"]) == [
             DeviceStatus(enrollment_id="b", state=DeviceState.ACKNOWLEDGED, has_profile=True, at=later(9)),
             DeviceStatus(enrollment_id="c", state=DeviceState.NOT_SENT),
@@ -99,9 +99,9 @@ class TestDeliveries:
 
     def test_an_answer_may_arrive_before_its_command_is_recorded(self, ledger: Ledger) -> None:
         """A device can answer before `up` records the command."""
-        acknowledged(ledger, at=1)
+        acknowledge(ledger, at=1)
         assert status(ledger).state == DeviceState.NOT_SENT
-        sent(ledger, at=2)
+        send(ledger, at=2)
         assert status(ledger) == DeviceStatus(
             enrollment_id="a", state=DeviceState.ACKNOWLEDGED, has_profile=True, at=later(1)
         )
@@ -109,33 +109,33 @@ class TestDeliveries:
     def test_an_error_has_the_explanation_of_the_device(self, ledger: Ledger) -> None:
         """The detail of the last error is returned, also if it arrived before its command was recorded."""
         record_answer(ledger, "c1", "a", AnswerStatus.ERROR, detail="no space (X 1)", at=later(1))
-        sent(ledger)
+        send(ledger)
         assert status(ledger).detail == "no space (X 1)"
         record_answer(ledger, "c1", "a", AnswerStatus.ERROR, detail="no power (X 2)", at=later(2))
         assert status(ledger).detail == "no power (X 2)"
 
     def test_a_resent_profile_is_pending_again_until_it_is_acknowledged(self, ledger: Ledger) -> None:
         """The last command counts, unless a device has acknowledged an earlier one."""
-        sent(ledger, "c1")
+        send(ledger, "c1")
         record_answer(ledger, "c1", "a", AnswerStatus.ERROR, detail="x", at=later(1))
-        sent(ledger, "c2", at=10)
+        send(ledger, "c2", at=10)
         assert status(ledger) == DeviceStatus(enrollment_id="a", state=DeviceState.QUEUED, at=later(10))
-        acknowledged(ledger, "c1", at=11)
+        acknowledge(ledger, "c1", at=11)
         assert status(ledger).state == DeviceState.ACKNOWLEDGED
         record_answer(ledger, "c2", "a", AnswerStatus.ERROR, detail="y", at=later(12))
         assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
     def test_the_last_command_is_the_one_that_was_queued_last(self, ledger: Ledger) -> None:
         """Neither the CommandUUID nor the order of the records decides which command is later."""
-        sent(ledger, "c1", at=10)
-        sent(ledger, "c2", at=0)
+        send(ledger, "c1", at=10)
+        send(ledger, "c2", at=0)
         record_answer(ledger, "c2", "a", AnswerStatus.ERROR, detail="", at=later(1))
         assert status(ledger) == DeviceStatus(enrollment_id="a", state=DeviceState.QUEUED, at=later(10))
 
     @pytest.mark.parametrize("order", list(itertools.permutations(ANSWERS, 2)))
     def test_the_most_final_answer_counts(self, ledger: Ledger, order: tuple[AnswerStatus, ...]) -> None:
         """An acknowledgement counts before an error, and an error before NotNow, in any order of arrival."""
-        sent(ledger)
+        send(ledger)
         for second, answer in enumerate(order):
             record_answer(ledger, "c1", "a", answer, at=later(second))
         states = (DeviceState.ACKNOWLEDGED, DeviceState.FAILED, DeviceState.NOT_NOW)
@@ -143,8 +143,8 @@ class TestDeliveries:
 
     def test_servers_and_profiles_are_separate(self, ledger: Ledger) -> None:
         """An answer counts only for the profile and the server of its command."""
-        sent(ledger)
-        acknowledged(ledger, at=1)
+        send(ledger)
+        acknowledge(ledger, at=1)
         record_sent(ledger, "c2", server="paris", profile=OTHER_PROFILE, enrollment_ids=["a"], at=later(2))
         assert status(ledger).state == DeviceState.ACKNOWLEDGED
         assert status(ledger, profile=OTHER).state == DeviceState.NOT_SENT
@@ -153,23 +153,23 @@ class TestDeliveries:
 
     def test_a_repeated_record_of_a_command_changes_nothing(self, ledger: Ledger) -> None:
         """A command that `up` repeats after a crash keeps its time and its profile."""
-        sent(ledger, at=1)
-        sent(ledger, at=9)
+        send(ledger, at=1)
+        send(ledger, at=9)
         assert status(ledger).at == later(1)
 
     def test_a_profile_that_another_one_replaced_is_not_sent(self, ledger: Ledger) -> None:
         """After B is published, A must be sent again, whatever devices answered before."""  # R15 R17
         for second, (uuid, profile) in enumerate([("c9", b"a profile"), ("c1", OTHER_PROFILE)]):
-            sent(ledger, uuid, at=second, profile=profile)
-            acknowledged(ledger, uuid, at=second)
+            send(ledger, uuid, at=second, profile=profile)
+            acknowledge(ledger, uuid, at=second)
         assert status(ledger) == DeviceStatus(enrollment_id="a", state=DeviceState.NOT_SENT)
         assert status(ledger, profile=OTHER).state == DeviceState.ACKNOWLEDGED
-        sent(ledger, "c5", at=2)
+        send(ledger, "c5", at=2)
         assert status(ledger) == DeviceStatus(enrollment_id="a", state=DeviceState.QUEUED, at=later(2))
         assert status(ledger, profile=OTHER).state == DeviceState.NOT_SENT
-        acknowledged(ledger, "c1", at=3)
+        acknowledge(ledger, "c1", at=3)
         assert status(ledger).state == DeviceState.QUEUED
-        acknowledged(ledger, "c5", at=3)
+        acknowledge(ledger, "c5", at=3)
         assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
     def test_a_time_without_zone_is_an_error_of_the_caller(self, ledger: Ledger) -> None:
@@ -186,7 +186,7 @@ class TestDeliveries:
     def test_many_devices_are_covered_in_one_call(self, ledger: Ledger, many: int) -> None:
         """In SQLite, these are more devices than one statement takes parameters."""
         ids = [str(number) for number in range(3 * many)]
-        sent(ledger, to=ids)
+        send(ledger, to=ids)
         assert {one.state for one in statuses_of(ledger, ids)} == {DeviceState.QUEUED}
 
     def test_several_commands_are_recorded_at_once(self, ledger: Ledger) -> None:
@@ -235,7 +235,7 @@ class TestPublications:
         """It is not part of the profile."""  # R43
         first = ledger.publish("berlin", b"a profile", certificates=[FIRST], seed=UUID(int=1), at=later(1))
         assert (first.channel, first.is_for_all) == ("", False)
-        sent(ledger)
+        send(ledger)
         for is_for_all in (True, False, True):
             made = ledger.publish(
                 "berlin",
@@ -247,13 +247,13 @@ class TestPublications:
             )
             assert made == replace(first, is_for_all=is_for_all)
             assert ledger.publication("berlin") == made
-            acknowledged(ledger, at=3)
+            acknowledge(ledger, at=3)
         assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
     def test_another_mdm_server_is_another_revision(self, ledger: Ledger) -> None:
         """Its devices were not sent the profile, and no command of the former one counts for them."""  # R36 R42
         first = ledger.publish("berlin", b"a profile", certificates=[FIRST], seed=UUID(int=1), at=later(1))
-        sent(ledger)
+        send(ledger)
         for number, channel in enumerate(("https://mdm.example.com", "https://other.example.com", ""), 2):
             made = ledger.publish(
                 "berlin", b"a profile", certificates=[FIRST], seed=UUID(int=number), at=later(number), channel=channel
@@ -293,23 +293,23 @@ class TestEnrollments:
     def test_an_authenticate_ends_the_records_of_a_device(self, ledger: Ledger) -> None:
         """An erased device is not covered. The next command counts in the new enrollment."""  # R42
         record_device(ledger, "a", enrolled=True, at=START)
-        sent(ledger, to=["a", "b"])
-        acknowledged(ledger, at=1)
+        send(ledger, to=["a", "b"])
+        acknowledge(ledger, at=1)
         record_authenticate(ledger, "a", at=later(2))
         assert status(ledger) == DeviceStatus(
             enrollment_id="a", state=DeviceState.ERASED, at=later(2), epoch=microseconds(later(2))
         )
         assert status(ledger, "b").state == DeviceState.QUEUED
         assert ledger.enrolled_ids() == ("a",)
-        sent(ledger, "c2", at=3)
+        send(ledger, "c2", at=3)
         assert status(ledger).state == DeviceState.QUEUED
-        acknowledged(ledger, "c2", at=4)
+        acknowledge(ledger, "c2", at=4)
         assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
     def test_an_older_authenticate_changes_nothing(self, ledger: Ledger) -> None:
         """The time in the event decides, not its arrival."""  # R42
-        sent(ledger)
-        acknowledged(ledger, at=1)
+        send(ledger)
+        acknowledge(ledger, at=1)
         record_authenticate(ledger, "a", at=START)
         assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
@@ -317,15 +317,17 @@ class TestEnrollments:
         """A device enrolled again between the start of `up` and its command: the MDM server deleted the command."""
         publication = ledger.publish("berlin", b"a profile", certificates=(), seed=uuid4(), at=START)
         record_authenticate(ledger, "a", at=later(5))
-        ledger.record_enqueued("c1", publication=publication, epochs={"a": NEVER}, at=later(9))
+        ledger.record_commands(
+            [EnqueuedCommand(command_uuid="c1", epochs={"a": NEVER}, at=later(9))], publication=publication
+        )
         assert status(ledger).state == DeviceState.ERASED
-        acknowledged(ledger, at=10)
+        acknowledge(ledger, at=10)
         assert status(ledger).state == DeviceState.ACKNOWLEDGED
 
     def test_a_checkout_ends_the_records_of_a_device(self, ledger: Ledger) -> None:
         """A device that left and enrolled again is not covered, even if its Authenticate was lost."""  # R42
-        sent(ledger)
-        acknowledged(ledger, at=1)
+        send(ledger)
+        acknowledge(ledger, at=1)
         record_device(ledger, "a", enrolled=False, at=later(2))
         record_device(ledger, "a", enrolled=True, at=later(3))
         assert status(ledger).state == DeviceState.NOT_SENT
@@ -360,12 +362,12 @@ class TestEnrollments:
         ledger.publish("berlin", b"a profile", certificates=[FIRST], seed=uuid4(), at=START)
         for device in ("gone", "left later", "returned", "here"):
             record_device(ledger, device, enrolled=True, at=START)
-            listed(ledger, device, FIRST, at=3)
+            record_list(ledger, device, FIRST, at=3)
         for device, at in (("gone", 5), ("left later", 10), ("returned", 5)):
             record_device(ledger, device, enrolled=False, at=later(at))
         record_device(ledger, "returned", enrolled=True, at=later(6))
         ids = ["gone", "left later", "returned", "here"]
-        sent(ledger, to=ids, at=7)
+        send(ledger, to=ids, at=7)
         assert ledger.delete_devices(left_before=later(10)) == 1
         assert [(one.state, one.epoch) for one in statuses_of(ledger, ids)] == [
             (DeviceState.NOT_SENT, NEVER),
@@ -378,7 +380,7 @@ class TestEnrollments:
 
     def test_a_device_that_a_definition_lists_stays_gone(self, ledger: Ledger) -> None:
         """Without its CheckOut, it would count as a device that must be sent the profile."""  # R42 R46
-        sent(ledger, to=["listed", "other"], at=0)
+        send(ledger, to=["listed", "other"], at=0)
         for device in ("listed", "other"):
             record_device(ledger, device, enrolled=False, at=later(5))
         assert ledger.delete_devices(left_before=later(10), kept={"listed"}) == 1
@@ -396,7 +398,7 @@ def proofs(
     return {device: time_of(at) for device, at in reported.items() if found[device].enrollment.is_proved(at)}
 
 
-def listed(ledger: Ledger, device: str, *certificates: bytes, at: int) -> None:
+def record_list(ledger: Ledger, device: str, *certificates: bytes, at: int) -> None:
     """Record a list of certificates of a device."""
     event = DeviceEvent(
         identity=uuid4().bytes,
@@ -420,30 +422,30 @@ class TestProofs:
 
     def test_a_certificate_in_the_last_list_is_proved(self, ledger: Ledger) -> None:
         """A proof has the time of the list. A later list without the certificate withdraws it."""  # R44
-        listed(ledger, "a", FIRST, SECOND, at=1)
-        listed(ledger, "b", SECOND, at=1)
+        record_list(ledger, "a", FIRST, SECOND, at=1)
+        record_list(ledger, "b", SECOND, at=1)
         assert proofs(ledger, FIRST, ["a", "b", "c"]) == {"a": later(1)}
-        listed(ledger, "a", SECOND, at=3)
+        record_list(ledger, "a", SECOND, at=3)
         assert proofs(ledger, FIRST, ["a", "b"]) == {}
         assert proofs(ledger, SECOND, ["a"]) == {"a": later(3)}
-        listed(ledger, "a", FIRST, at=2)
+        record_list(ledger, "a", FIRST, at=2)
         assert proofs(ledger, FIRST, ["a"]) == {}
-        listed(ledger, "a", FIRST, at=4)
+        record_list(ledger, "a", FIRST, at=4)
         assert proofs(ledger, FIRST, ["a"]) == {"a": later(4)}
 
     def test_a_proof_ends_with_its_enrollment(self, ledger: Ledger) -> None:
         """An erased device must prove the certificate again."""  # R42 R44
-        listed(ledger, "a", FIRST, at=1)
+        record_list(ledger, "a", FIRST, at=1)
         record_authenticate(ledger, "a", at=START)
         assert proofs(ledger, FIRST, ["a"]) == {"a": later(1)}
         record_authenticate(ledger, "a", at=later(2))
         assert proofs(ledger, FIRST, ["a"]) == {}
-        listed(ledger, "a", FIRST, at=3)
+        record_list(ledger, "a", FIRST, at=3)
         assert proofs(ledger, FIRST, ["a"]) == {"a": later(3)}
 
     def test_only_published_certificates_are_recorded(self, ledger: Ledger) -> None:
         """Other certificates on a device are private. A certificate that no profile has any more is deleted."""
-        listed(ledger, "a", FIRST, SECOND, FOREIGN, at=1)
+        record_list(ledger, "a", FIRST, SECOND, FOREIGN, at=1)
         ledger.publish("paris", b"a profile", certificates=[FOREIGN], seed=uuid4(), at=START)
         assert proofs(ledger, FOREIGN, ["a"], server="paris") == {}
         ledger.publish("berlin", OTHER_PROFILE, certificates=[SECOND], seed=uuid4(), at=START)
@@ -454,7 +456,7 @@ class TestProofs:
     @pytest.mark.parametrize("kept", [FIRST, SECOND], ids=["first", "second"])
     def test_a_new_certificate_has_no_proof_of_a_former_one(self, kept: bytes, ledger: Ledger) -> None:
         """The reports of a certificate are deleted with it, so that they never count for another one."""  # R44
-        listed(ledger, "a", FIRST, SECOND, at=1)
+        record_list(ledger, "a", FIRST, SECOND, at=1)
         ledger.publish("berlin", OTHER_PROFILE, certificates=[kept], seed=uuid4(), at=START)
         ledger.publish("berlin", b"a third profile", certificates=[kept, FOREIGN], seed=uuid4(), at=START)
         assert proofs(ledger, FOREIGN, ["a"]) == {}
@@ -467,7 +469,7 @@ class TestEvents:
     def test_an_event_counts_once(self, ledger: Ledger) -> None:
         """A second event with the identity and the time of a first one is a copy, in the same or a later call."""
         # R42
-        sent(ledger)
+        send(ledger)
         answer = Answer(command_uuid="c1", status=AnswerStatus.ERROR)
         first = DeviceEvent(
             identity=b"1" * 16, at=later(1), topic="mdm.Connect", enrollment_id="a", enrolled=True, answer=answer
@@ -522,7 +524,9 @@ def record(ledger: Ledger, report: Report, publications: Sequence[Publication]) 
     uuid, revision, queued, epoch = COMMANDS[report.command]
     if report.kind == "queued":
         publication = publications[revision - 1]
-        ledger.record_enqueued(uuid, publication=publication, epochs={"a": epoch}, at=later(queued))
+        ledger.record_commands(
+            [EnqueuedCommand(command_uuid=uuid, epochs={"a": epoch}, at=later(queued))], publication=publication
+        )
     elif report.kind == "authenticated":
         record_authenticate(ledger, "a", at=later(report.second))
     elif report.kind in {"seen", "gone"}:
@@ -531,7 +535,7 @@ def record(ledger: Ledger, report: Report, publications: Sequence[Publication]) 
         record_answer(ledger, uuid, "a", AnswerStatus(report.kind), detail=report.detail, at=later(report.second))
 
 
-def expected(reports: Sequence[Report]) -> DeviceStatus:
+def expected_status(reports: Sequence[Report]) -> DeviceStatus:
     """Return the state of revision 2 on device a, from the pure rules."""
     enrollment, progresses = Enrollment(), list[Progress]()
     known = {one.command for one in reports if one.kind == "queued"}
@@ -564,11 +568,11 @@ def expected(reports: Sequence[Report]) -> DeviceStatus:
 def test_each_order_and_copies_give_the_state_of_the_pure_rules(
     new_ledger: Callable[[], Ledger], orders: tuple[list[Report], list[Report]]
 ) -> None:
-    """Whatever arrives, in any order and repeatedly, the ledger has the state of ``core.ledger``."""  # R42
+    """After reports in any order, also repeated ones, the ledger has the state of ``core.ledger``."""  # R42
     for reports in orders:
         ledger = new_ledger()
         profiles = (b"a profile", OTHER_PROFILE)
         publications = [ledger.publish("berlin", one, certificates=(), seed=uuid4(), at=START) for one in profiles]
         for one in reports:
             record(ledger, one, publications)
-        assert status(ledger, profile=OTHER) == expected(orders[0])
+        assert status(ledger, profile=OTHER) == expected_status(orders[0])

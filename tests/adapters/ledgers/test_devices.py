@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from ios_mdm.core.ledger.registers import NEVER, Enrollment, Progress, microseconds
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import AnswerStatus, DeviceEvent, DeviceRecord, DeviceState, StatePolicy
+from ios_mdm.core.ledger.values import (
+    AnswerStatus,
+    DeviceEvent,
+    DeviceRecord,
+    DeviceState,
+    EnqueuedCommand,
+    StatePolicy,
+)
 from tests.support.events import record_answer, record_authenticate, record_device, record_sent
 from tests.support.long import examples
 
@@ -47,7 +54,7 @@ def publish(ledger: Ledger, profile: bytes = b"a profile", *, server: str = "ber
     return ledger.publish(server, profile, certificates=[FIRST, SECOND], seed=uuid4(), at=START).revision
 
 
-def listed(ledger: Ledger, device: str, *certificates: bytes, second: int) -> None:
+def record_list(ledger: Ledger, device: str, *certificates: bytes, second: int) -> None:
     """Record a list of certificates of a device."""
     event = DeviceEvent(
         identity=uuid4().bytes,
@@ -60,7 +67,7 @@ def listed(ledger: Ledger, device: str, *certificates: bytes, second: int) -> No
     ledger.record_events([event], now=later(second))
 
 
-def counted(ledger: Ledger, policy: StatePolicy, **options: list[str]) -> Mapping[DeviceState, int]:
+def checked_counts(ledger: Ledger, policy: StatePolicy, **options: list[str]) -> Mapping[DeviceState, int]:
     """Return the counts without states of no device."""
     found = ledger.counts("berlin", policy, **options)
     assert set(found) == set(DeviceState)
@@ -78,7 +85,7 @@ class TestDevices:
         record_device(ledger, "a", enrolled=True, at=later(2))
         record_sent(ledger, "c1", enrollment_ids=["a"], at=later(3))
         record_answer(ledger, "c1", "a", AnswerStatus.ACKNOWLEDGED, at=later(4))
-        listed(ledger, "a", FIRST, FOREIGN, second=5)
+        record_list(ledger, "a", FIRST, FOREIGN, second=5)
         ledger.record_asked(["a"], at=later(6))
         record_sent(ledger, "c2", server="paris", profile=b"x", enrollment_ids=["b"], at=later(3))
         assert list(ledger.devices("berlin", enrollment_ids=["a"])) == [
@@ -154,7 +161,7 @@ class TestDevices:
         policy = StatePolicy(revision=1, certificates=frozenset({FIRST, SECOND}))
         expected = Counter(device_status(one, policy).state for one in found)
         assert expected[DeviceState.PROVED] == many // 10
-        assert counted(ledger, policy) == counted(ledger, policy, enrollment_ids=ids) == expected
+        assert checked_counts(ledger, policy) == checked_counts(ledger, policy, enrollment_ids=ids) == expected
         assert list(ledger.waiting("berlin", 1, enrollment_ids=ids)) == ids[many // 2 :]
 
 
@@ -178,7 +185,9 @@ class TestWaiting:
         """The sender knew an older epoch, but the device answered in the current one."""  # R42
         publication = ledger.publish("berlin", b"a profile", certificates=(), seed=uuid4(), at=START)
         record_authenticate(ledger, "a", at=later(5))
-        ledger.record_enqueued("c1", publication=publication, epochs={"a": NEVER}, at=later(9))
+        ledger.record_commands(
+            [EnqueuedCommand(command_uuid="c1", epochs={"a": NEVER}, at=later(9))], publication=publication
+        )
         assert list(ledger.waiting("berlin", 1, enrollment_ids=["a"])) == ["a"]
         record_answer(ledger, "c1", "a", answer, at=later(4))
         assert list(ledger.waiting("berlin", 1, enrollment_ids=["a"])) == ["a"]
@@ -214,7 +223,7 @@ def test_counts_are_those_of_the_pure_rules(
             profile = b"another profile" if kind == "next" else b"a profile"
             record_sent(ledger, f"{kind}-{second}", profile=profile, enrollment_ids=[device], at=later(second))
         elif kind == "listed":
-            listed(ledger, device, *[FIRST, SECOND][: second % 3], second=second)
+            record_list(ledger, device, *[FIRST, SECOND][: second % 3], second=second)
         elif kind == "authenticated":
             record_authenticate(ledger, device, at=later(second))
         elif kind in {"seen", "gone"}:
@@ -222,8 +231,8 @@ def test_counts_are_those_of_the_pure_rules(
         else:
             record_answer(ledger, f"sent-{second}", device, AnswerStatus(kind), at=later(second))
     known, everything = list(ledger.devices("berlin")), list(ledger.devices("berlin", enrollment_ids=DEVICES))
-    assert counted(ledger, policy) == Counter(device_status(one, policy).state for one in known)
-    listed_counts = counted(ledger, policy, enrollment_ids=list(DEVICES))
+    assert checked_counts(ledger, policy) == Counter(device_status(one, policy).state for one in known)
+    listed_counts = checked_counts(ledger, policy, enrollment_ids=list(DEVICES))
     assert listed_counts == Counter(device_status(one, policy).state for one in everything)
     waiting = {
         one.enrollment_id: one.enrollment.epoch

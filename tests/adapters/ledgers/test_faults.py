@@ -12,7 +12,7 @@ import pytest
 from ios_mdm.adapters.ledgers.dynamodb import table
 from ios_mdm.adapters.ledgers.dynamodb.items import device_key
 from ios_mdm.core.ledger.registers import NEVER
-from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, EnqueuedCommand
 from ios_mdm.errors import DeliveryError
 from tests.support.long import bounds
 from tests.support.tables import (
@@ -49,7 +49,7 @@ def event(number: int, device: str, **fields: Any) -> DeviceEvent:
     return DeviceEvent(identity=identity, at=later(number), topic="mdm.Connect", enrollment_id=device, **fields)
 
 
-def answered(uuid: str) -> dict[str, Answer]:
+def answer_field(uuid: str) -> dict[str, Answer]:
     """Return the field of an event that acknowledges a command."""
     return {"answer": Answer(command_uuid=uuid, status=AnswerStatus.ACKNOWLEDGED)}
 
@@ -57,8 +57,8 @@ def answered(uuid: str) -> dict[str, Answer]:
 EVENTS = (
     event(1, "a", authenticated=True),
     event(2, "a", enrolled=True, certificates=frozenset({FIRST})),
-    event(3, "b", enrolled=True, **answered("c1")),
-    event(4, "c", enrolled=True, **answered("other")),
+    event(3, "b", enrolled=True, **answer_field("c1")),
+    event(4, "c", enrolled=True, **answer_field("other")),
     event(5, "d", enrolled=False),
 )
 
@@ -75,7 +75,9 @@ def enqueue(ledger: DynamoDbLedger) -> object:
     """Record a command for two devices, one of which has answered it."""
     publication = ledger.publication("berlin")
     assert publication is not None
-    ledger.record_enqueued("c1", publication=publication, epochs={"a": NEVER, "b": NEVER}, at=later(4))
+    ledger.record_commands(
+        [EnqueuedCommand(command_uuid="c1", epochs={"a": NEVER, "b": NEVER}, at=later(4))], publication=publication
+    )
     return None
 
 
@@ -100,7 +102,7 @@ def records(ledger: DynamoDbLedger) -> object:
     """Return all records, after comparing the counters with the devices."""
     for server in ("", "berlin"):
         assert cells_by_counters(ledger, server) == cells_by_devices(ledger, server)
-    return ledger.publications(), [(one, replace(found.device, strayed=0)) for one, found in ledger.stored()]
+    return ledger.publications(), [(one, replace(found.device, strayed=0)) for one, found in ledger.stored_devices()]
 
 
 @pytest.fixture(autouse=True)

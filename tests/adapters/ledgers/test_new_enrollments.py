@@ -35,7 +35,7 @@ def event(kind: str, second: int, device: str = "a") -> DeviceEvent:
     )
 
 
-def begun(ledger: Ledger, *events: DeviceEvent) -> Sequence[str]:
+def begin(ledger: Ledger, *events: DeviceEvent) -> Sequence[str]:
     """Record events in one call; return the devices whose enrollment began."""
     return ledger.record_events(events, now=START)
 
@@ -49,19 +49,19 @@ def ledger(new_ledger: Callable[[], Ledger]) -> Ledger:
 @pytest.mark.parametrize("topic", ["TokenUpdate", "Connect"])
 def test_the_first_sign_of_life_begins_an_enrollment(ledger: Ledger, topic: str) -> None:
     """Later signs of life and copies do not."""  # R43
-    assert begun(ledger, event("Authenticate", 1)) == ()
-    assert begun(ledger, event(topic, 2)) == ("a",)
-    assert begun(ledger, event(topic, 2)) == ()
-    assert begun(ledger, event("TokenUpdate", 3), event("Authenticate", 1)) == ()
+    assert begin(ledger, event("Authenticate", 1)) == ()
+    assert begin(ledger, event(topic, 2)) == ("a",)
+    assert begin(ledger, event(topic, 2)) == ()
+    assert begin(ledger, event("TokenUpdate", 3), event("Authenticate", 1)) == ()
 
 
 def test_events_in_the_wrong_order_begin_an_enrollment(ledger: Ledger) -> None:
     """The Authenticate may arrive last. A sign of life before it does not count."""  # R43
-    assert begun(ledger, event("TokenUpdate", 2)) == ()
-    assert begun(ledger, event("Authenticate", 1)) == ("a",)
-    assert begun(ledger, event("Authenticate", 5)) == ()
-    assert begun(ledger, event("TokenUpdate", 4)) == ()
-    assert begun(ledger, event("TokenUpdate", 6)) == ("a",)
+    assert begin(ledger, event("TokenUpdate", 2)) == ()
+    assert begin(ledger, event("Authenticate", 1)) == ("a",)
+    assert begin(ledger, event("Authenticate", 5)) == ()
+    assert begin(ledger, event("TokenUpdate", 4)) == ()
+    assert begin(ledger, event("TokenUpdate", 6)) == ("a",)
 
 
 def test_events_of_one_call_begin_an_enrollment_once(ledger: Ledger) -> None:
@@ -70,13 +70,13 @@ def test_events_of_one_call_begin_an_enrollment_once(ledger: Ledger) -> None:
         event(kind, at, one) for one in "ab" for at, kind in enumerate(("Authenticate", "TokenUpdate", "Connect"))
     ]
     gone = [event("Authenticate", 1, "c"), event("TokenUpdate", 2, "c"), event("CheckOut", 3, "c")]
-    assert sorted(begun(ledger, *events, *gone)) == ["a", "b"]
-    assert begun(ledger, event("TokenUpdate", 4, "c")) == ()
+    assert sorted(begin(ledger, *events, *gone)) == ["a", "b"]
+    assert begin(ledger, event("TokenUpdate", 4, "c")) == ()
 
 
 def test_a_device_without_an_authenticate_began_at_an_unknown_time(ledger: Ledger) -> None:
     """Devices that enrolled before the collector was started are not new."""  # R43
-    assert begun(ledger, event("TokenUpdate", 1), event("Connect", 2)) == ()
+    assert begin(ledger, event("TokenUpdate", 1), event("Connect", 2)) == ()
 
 
 EVENTS = st.builds(event, st.sampled_from(["Authenticate", "TokenUpdate", "CheckOut"]), st.integers(0, 5))
@@ -93,4 +93,4 @@ def test_each_epoch_begins_once(new_ledger: Callable[[], Ledger], calls: list[li
             at = microseconds(one.at)
             kind = {True: "seen", False: "gone", None: "authenticated"}[one.enrolled]
             known = known.union(Enrollment(**{kind: at}))
-        assert begun(ledger, *events) == (("a",) if began(before, known) else ())
+        assert begin(ledger, *events) == (("a",) if began(before, known) else ())

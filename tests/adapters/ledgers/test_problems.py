@@ -32,7 +32,7 @@ def error_message(call: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-def written(ledger: SqliteLedger) -> None:
+def write(ledger: SqliteLedger) -> None:
     """Write something."""
     at = datetime(2040, 1, 1, tzinfo=UTC)
     event = DeviceEvent(identity=bytes(16), at=at, topic="mdm.TokenUpdate", enrollment_id="a", enrolled=True)
@@ -43,7 +43,7 @@ def written(ledger: SqliteLedger) -> None:
 def ledger(tmp_path: Path) -> SqliteLedger:
     """A ledger with a device."""
     found = SqliteLedger(tmp_path / "ledger.db")
-    written(found)
+    write(found)
     return found
 
 
@@ -52,14 +52,14 @@ def test_a_locked_ledger_is_reported(ledger: SqliteLedger, monkeypatch: pytest.M
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.0)
     with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        message = error_message(lambda: written(SqliteLedger(ledger.path)))
+        message = error_message(lambda: write(SqliteLedger(ledger.path)))
     assert f"the ledger {ledger.path} cannot be used: another process keeps it locked. Find it (fuser" in message
 
 
 def test_a_damaged_ledger_is_reported(ledger: SqliteLedger) -> None:
     """To move it away costs one more profile for each device, and no device."""
     ledger.path.write_bytes(ledger.path.read_bytes()[:4096] + b"\xff" * 8192)
-    message = error_message(lambda: written(ledger))
+    message = error_message(lambda: write(ledger))
     assert "it is damaged, or no SQLite file. Restore it from a backup, or move it away" in message
 
 

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from ios_mdm.adapters.ledgers.dynamodb import table
 from ios_mdm.core.ledger.registers import NEVER, Enrollment, Finality, LastAnswer, Progress, microseconds
 from ios_mdm.core.ledger.state import device_status
-from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, DeviceRecord, DeviceState, StatePolicy
+from ios_mdm.core.ledger.values import (
+    Answer,
+    AnswerStatus,
+    DeviceEvent,
+    DeviceRecord,
+    DeviceState,
+    EnqueuedCommand,
+    StatePolicy,
+)
 from ios_mdm.parallel import run_concurrently, run_sequentially
 from tests.support.long import examples
 from tests.support.tables import cells_by_counters, cells_by_devices
@@ -90,13 +98,16 @@ def write(ledger: DynamoDbLedger, reports: Sequence[Report], publications: Seque
         uuid, revision, queued, epoch = COMMANDS[one.command]
         if one.kind == "queued":
             epochs = dict.fromkeys(DEVICES, epoch)
-            ledger.record_enqueued(uuid, publication=publications[revision - 1], epochs=epochs, at=day(queued))
+            ledger.record_commands(
+                [EnqueuedCommand(command_uuid=uuid, epochs=epochs, at=day(queued))],
+                publication=publications[revision - 1],
+            )
         else:
             begun += ledger.record_events([one.event], now=day(5))
     return begun
 
 
-def expected(reports: Sequence[Report], device: str) -> DeviceRecord:
+def expected_record(reports: Sequence[Report], device: str) -> DeviceRecord:
     """Return the record of a device from the pure rules."""
     enrollment, progresses, reported = Enrollment(), list[Progress](), dict[bytes, int]()
     known = {one.command for one in reports if one.kind == "queued"}
@@ -151,7 +162,7 @@ def test_two_writers_give_the_records_of_the_pure_rules(
     halves = [partial(write, ledger, arriving[start::2], publications) for start in (0, 1)]
     begun = {one for future in run(halves) for one in future.result()}
 
-    wanted = [expected(once, one) for one in DEVICES]
+    wanted = [expected_record(once, one) for one in DEVICES]
     assert list(ledger.devices("berlin", enrollment_ids=DEVICES)) == wanted
     known = [one for one in wanted if one.enrollment.is_known]
     assert list(ledger.devices("berlin")) == known

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 START = datetime(2040, 1, 1, tzinfo=UTC)
 
 
-def wired(tables: Tables, base: Path) -> Wiring:
+def other_wiring(tables: Tables, base: Path) -> Wiring:
     """Return the wiring of another process."""
     return Wiring(environ=dict(tables.aws.environ), base=base)
 
@@ -32,7 +32,7 @@ def wired(tables: Tables, base: Path) -> Wiring:
 def test_all_processes_see_the_same(tables: Tables, tmp_path: Path) -> None:
     """A second pipeline sends only what is missing, and `status` counts what the collector recorded."""  # R41
     url = tables.new_ledger().table.url
-    first, second, collector, status = (wired(tables, tmp_path / one).ledger(url, None) for one in "1234")
+    first, second, collector, status = (other_wiring(tables, tmp_path / one).ledger(url, None) for one in "1234")
     for device in ("a", "b"):
         record_authenticate(collector, device, at=START)
         record_device(collector, device, enrolled=True, at=START + timedelta(seconds=1))
@@ -55,7 +55,7 @@ def test_all_processes_see_the_same(tables: Tables, tmp_path: Path) -> None:
 def test_the_region_of_the_definition_is_used(tables: Tables, tmp_path: Path) -> None:
     """A table of another region is another table."""
     url = tables.new_ledger().table.url
-    here = wired(tables, tmp_path)
+    here = other_wiring(tables, tmp_path)
     assert here.ledger(url, ministack.REGION).enrolled_ids() == ()
     with pytest.raises(DeliveryError, match="the table does not exist in this account and region"):
         here.ledger(url, "us-east-1").enrolled_ids()
@@ -77,7 +77,7 @@ def test_devices_are_sorted_over_all_parts(tables: Tables, monkeypatch: pytest.M
     ledger = tables.new_ledger()
     ids = sorted(str(number) for number in range(200))
     ledger.record_asked(ids, at=START)
-    assert [one for one, _ in ledger.stored()] == ids
+    assert [one for one, _ in ledger.stored_devices()] == ids
 
 
 def test_a_profile_that_is_too_large_is_an_error(tables: Tables) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger, open_ledger
-from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, DeviceState, DeviceStatus
+from ios_mdm.core.ledger.values import Answer, AnswerStatus, DeviceEvent, DeviceState, DeviceStatus, EnqueuedCommand
 from ios_mdm.errors import DefinitionError, DeliveryError
 from tests.support.events import record_answer, record_device, record_sent, status_of, statuses_of
 from tools.toolchain import ROOT
@@ -29,7 +29,7 @@ START = datetime(2040, 1, 1, tzinfo=UTC)
 
 
 def later(seconds: int) -> datetime:
-    """Return a moment after the start."""
+    """Return a time after the start."""
     return START + timedelta(seconds=seconds)
 
 
@@ -39,7 +39,7 @@ def ledger(tmp_path: Path) -> SqliteLedger:
     return SqliteLedger(tmp_path / "ledger.db")
 
 
-def sent(ledger: Ledger, uuid: str = "c1", *, to: Sequence[str] = ("a",), at: int = 0) -> None:
+def send(ledger: Ledger, uuid: str = "c1", *, to: Sequence[str] = ("a",), at: int = 0) -> None:
     """Note that a command with the profile was queued."""
     record_sent(ledger, uuid, enrollment_ids=to, at=later(at))
 
@@ -50,7 +50,7 @@ def events_of(ledger: SqliteLedger) -> list[bytes]:
         return [identity for (identity,) in connection.execute("SELECT identity FROM event ORDER BY at")]
 
 
-def answered(identity: bytes, at: datetime, status: AnswerStatus = AnswerStatus.ACKNOWLEDGED) -> DeviceEvent:
+def answer_event(identity: bytes, at: datetime, status: AnswerStatus = AnswerStatus.ACKNOWLEDGED) -> DeviceEvent:
     """Return the event of an answer of device a to command c1."""
     answer = Answer(command_uuid="c1", status=status)
     return DeviceEvent(identity=identity, at=at, topic="mdm.Connect", enrollment_id="a", enrolled=True, answer=answer)
@@ -59,19 +59,19 @@ def answered(identity: bytes, at: datetime, status: AnswerStatus = AnswerStatus.
 def test_an_answer_of_the_year_1_can_be_read(ledger: SqliteLedger) -> None:
     """Go writes this for a time that is not set. One such event must not make the ledger unreadable."""
     # R42
-    sent(ledger)
+    send(ledger)
     record_device(ledger, "a", enrolled=True, at=START)
     early = datetime(1, 1, 1, tzinfo=UTC)
-    ledger.record_events([answered(b"1" * 16, early)], now=later(1))
+    ledger.record_events([answer_event(b"1" * 16, early)], now=later(1))
     assert (status_of(ledger, "a").state, status_of(ledger, "a").at) == (DeviceState.ACKNOWLEDGED, early)
 
 
 def test_identities_of_events_are_kept_for_a_week(ledger: SqliteLedger) -> None:
     """An event that is older when it comes is not kept at all: its time alone decides what it changes."""  # R42
     week = 7 * 86_400
-    sent(ledger)
-    ledger.record_events([answered(b"1" * 16, later(0)), answered(b"2" * 16, later(9))], now=later(9))
-    ledger.record_events([answered(b"3" * 16, later(8))], now=later(9 + week))
+    send(ledger)
+    ledger.record_events([answer_event(b"1" * 16, later(0)), answer_event(b"2" * 16, later(9))], now=later(9))
+    ledger.record_events([answer_event(b"3" * 16, later(8))], now=later(9 + week))
     assert events_of(ledger) == [b"2" * 16]
     assert ledger.enrolled_ids() == ("a",)
     assert status_of(ledger, "a") == DeviceStatus(
@@ -90,7 +90,7 @@ def test_reading_creates_nothing(tmp_path: Path) -> None:
 def test_the_file_and_its_folders_are_private(tmp_path: Path) -> None:
     """Mode 0600 and 0700; folders that were there stay as they are."""
     tmp_path.chmod(0o755)
-    sent(open_ledger("sqlite:///one/two/ledger.db", base=tmp_path))
+    send(open_ledger("sqlite:///one/two/ledger.db", base=tmp_path))
     modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path, *tmp_path.rglob("*"))}
     assert modes == {tmp_path.name: 0o755, "one": 0o700, "two": 0o700, "ledger.db": 0o600}
 
@@ -107,7 +107,7 @@ def test_the_file_is_created_private(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "link", link)
     before = os.umask(0)
     try:
-        sent(SqliteLedger(tmp_path / "ledger.db"))
+        send(SqliteLedger(tmp_path / "ledger.db"))
     finally:
         os.umask(before)
     assert [set(one.values()) for one in modes] == [{0o600}]
@@ -121,18 +121,18 @@ def _modes(folder: Path) -> dict[str, int]:
 @pytest.mark.parametrize("mode", [0o666, 0o660, 0o622])
 def test_a_file_that_others_can_write_is_refused(ledger: SqliteLedger, mode: int) -> None:
     """Its answers may be forged, so it is neither read nor written, and the message gives the way out."""  # R40
-    sent(ledger)
+    send(ledger)
     ledger.path.chmod(mode)
-    for use in (lambda: sent(ledger, "c2"), ledger.enrolled_ids):
+    for use in (lambda: send(ledger, "c2"), ledger.enrolled_ids):
         with pytest.raises(DeliveryError, match=rf"other users can write it \(mode {mode:04o}\); .* `chmod 600`"):
             use()
     ledger.path.chmod(0o600)
-    sent(ledger, "c2")
+    send(ledger, "c2")
 
 
-def test_a_file_that_everybody_can_read_becomes_private(ledger: SqliteLedger) -> None:
-    """A write takes the permissions of the world away; a group that may read still may."""  # R40
-    sent(ledger)
+def test_a_file_that_other_users_can_read_becomes_private(ledger: SqliteLedger) -> None:
+    """A write removes the permissions of other users. The group can still read."""  # R40
+    send(ledger)
     for mode, expected in ((0o644, 0o640), (0o604, 0o600), (0o640, 0o640)):
         ledger.path.chmod(mode)
         assert ledger.enrolled_ids() == ()
@@ -142,22 +142,22 @@ def test_a_file_that_everybody_can_read_becomes_private(ledger: SqliteLedger) ->
 
 
 def test_a_dangling_link_is_not_followed(tmp_path: Path) -> None:
-    """Who can make links in a shared folder cannot make us create a file elsewhere; a link to a file works."""  # R40
+    """A link in a shared folder cannot cause a file to be created in another folder. A link to a file works."""  # R40
     link, target = tmp_path / "ledger.db", tmp_path / "elsewhere.db"
     link.symlink_to(target)
     ledger = SqliteLedger(link)
     assert ledger.enrolled_ids() == ()
     with pytest.raises(DeliveryError, match="symbolic link to a file that does not exist"):
-        sent(ledger)
+        send(ledger)
     assert [one.name for one in tmp_path.iterdir()] == ["ledger.db"]
-    sent(SqliteLedger(target))
-    sent(ledger, "c2")
+    send(SqliteLedger(target))
+    send(ledger, "c2")
     assert status_of(ledger, "a").state == DeviceState.QUEUED
 
 
 def test_a_relative_url_starts_at_the_project_and_an_absolute_one_does_not(tmp_path: Path) -> None:
     """Three slashes are relative, four absolute; odd characters stay in the file's name."""
-    sent(open_ledger("sqlite:///a b%20é.db", base=tmp_path))
+    send(open_ledger("sqlite:///a b%20é.db", base=tmp_path))
     assert [one.name for one in tmp_path.iterdir()] == ["a b%20é.db"]
     assert open_ledger(f"sqlite:///{tmp_path}/x.db", base=Path("nowhere")) == SqliteLedger(tmp_path / "x.db")
 
@@ -170,7 +170,7 @@ def test_a_relative_url_starts_at_the_project_and_an_absolute_one_does_not(tmp_p
     ],
 )
 def test_another_url_is_refused(url: str, tmp_path: Path) -> None:
-    """What is no SQLite file is an error in the definition."""
+    """A URL that does not name an SQLite file is an error in the definition."""
     with pytest.raises(DefinitionError, match="ledger: "):
         open_ledger(url, base=tmp_path)
 
@@ -217,7 +217,7 @@ def _inside_a_file(path: Path) -> None:
 def test_a_file_that_is_no_ledger_is_an_error_and_stays_as_it_is(
     make: Callable[[Path], None], words: str, tmp_path: Path
 ) -> None:
-    """Nothing of somebody else's is overwritten, and the message names the file."""
+    """A file of another program is not overwritten, and the message names it."""
     path = tmp_path / "state" / "ledger.db"
     path.parent.mkdir()
     make(path)
@@ -225,7 +225,7 @@ def test_a_file_that_is_no_ledger_is_an_error_and_stays_as_it_is(
         path.chmod(0o644)
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(DeliveryError, match=rf"the ledger .*ledger\.db cannot be used: .*{words}"):
-        sent(SqliteLedger(path))
+        send(SqliteLedger(path))
     with pytest.raises(DeliveryError, match=words):
         SqliteLedger(path).enrolled_ids()
     assert (path.read_bytes() if path.is_file() else None) == before
@@ -237,27 +237,28 @@ def test_an_empty_file_is_an_empty_ledger(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path / "ledger.db")
     ledger.path.touch()
     assert ledger.enrolled_ids() == ()
-    sent(ledger)
+    send(ledger)
     assert status_of(ledger, "a").state == DeviceState.QUEUED
 
 
 def test_a_failed_write_leaves_nothing(ledger: SqliteLedger) -> None:
     """A batch is noted as a whole or not at all."""
-    sent(ledger, "c0", to=["z"])
+    send(ledger, "c0", to=["z"])
     publication = ledger.publication("berlin")
     assert publication is not None
+    command = EnqueuedCommand(command_uuid="c1", epochs={"a": 1, "b": None}, at=START)  # type: ignore[dict-item]
     with pytest.raises(DeliveryError):
-        ledger.record_enqueued("c1", publication=publication, epochs={"a": 1, "b": None}, at=START)  # type: ignore[dict-item]
+        ledger.record_commands([command], publication=publication)
     assert status_of(ledger, "a").state == DeviceState.NOT_SENT
 
 
 def test_answers_to_commands_of_other_senders_are_deleted(ledger: SqliteLedger) -> None:
     """An answer waits for a week until its command is recorded. Then it is deleted."""
     week = 7 * 86_400
-    sent(ledger)
+    send(ledger)
     for uuid, device in (("c1", "a"), ("early", "b"), ("foreign", "a")):
         record_answer(ledger, uuid, device, AnswerStatus.ACKNOWLEDGED, at=later(1))
-    sent(ledger, "early", to=["b"], at=2)
+    send(ledger, "early", to=["b"], at=2)
     record_answer(ledger, "another", "a", AnswerStatus.ACKNOWLEDGED, at=later(2 + week))
     assert [one.state for one in statuses_of(ledger, "ab")] == [DeviceState.ACKNOWLEDGED] * 2
     with closing(sqlite3.connect(ledger.path)) as connection:

@@ -69,7 +69,7 @@ def test_the_template_protects_the_table() -> None:
 
 
 def test_the_command_creates_the_table_of_the_template(command: Command) -> None:
-    """The table has the properties of the template, and a second run has nothing to do."""  # R41
+    """The table has the properties of the template, and a second run changes nothing."""  # R41
     created = command.run()
     assert created.exit_code == 0, created.output
     assert created.output.endswith(": created or turned on: table, time to live, point-in-time recovery\n")
@@ -85,7 +85,7 @@ def test_the_command_creates_the_table_of_the_template(command: Command) -> None
     assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
     again = command.run()
     assert (again.exit_code, again.output) == (0, f"{found['TableArn']}: nothing to do\n")
-    assert DynamoDbLedger.named(command.name, aws=command.aws).enrolled_ids() == ()
+    assert DynamoDbLedger.of_table(command.name, aws=command.aws).enrolled_ids() == ()
 
 
 def test_an_interrupted_creation_is_completed(command: Command) -> None:

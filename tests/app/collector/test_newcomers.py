@@ -24,6 +24,7 @@ from ios_mdm.app.collector.background import Background
 from ios_mdm.app.collector.handler import Collector
 from ios_mdm.app.collector.newcomers import RETRIES, Newcomers
 from ios_mdm.core.http import Request
+from ios_mdm.core.ledger.values import EnqueuedCommand
 from ios_mdm.errors import BatchTooLargeError, DefinitionError, DeliveryError, StoreError
 from tests.support.events import event
 from tests.support.long import examples
@@ -31,7 +32,7 @@ from tests.support.long import examples
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from ios_mdm.core.ledger.values import EnqueuedCommand, Publication
+    from ios_mdm.core.ledger.values import Publication
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 URL = "https://mdm.example.com/nanomdm"
@@ -155,7 +156,9 @@ class Fleet:
         """Record that `up` queued a profile for devices."""
         epochs = {one.enrollment_id: one.enrollment.epoch for one in self.ledger.devices("berlin", enrollment_ids=ids)}
         uuid = f"up-{next(self._numbers)}"
-        self.ledger.record_enqueued(uuid, publication=publication, epochs=epochs, at=self.clock.now())
+        self.ledger.record_commands(
+            [EnqueuedCommand(command_uuid=uuid, epochs=epochs, at=self.clock.now())], publication=publication
+        )
 
     def event(self, topic: str, device: str = "D1", *, at: datetime | None = None) -> bytes:
         """Return an event with another id than the others; a second after the last one by default."""

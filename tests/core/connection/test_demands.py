@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ios_mdm.core.connection.certificates import certificate_findings
 from ios_mdm.core.connection.demands import ATS_CIPHERS, Article, Demand, handshake_findings
 from ios_mdm.core.connection.handshake import Handshake, Protocol, Refusal
-from ios_mdm.core.connection.readiness import Verdict, endpoint_readiness
+from ios_mdm.core.connection.readiness import Verdict, certificate_notices, endpoint_readiness
 from ios_mdm.core.pair.decision import Severity
 from ios_mdm.core.pair.definition import KeyType
 from ios_mdm.core.pair.observed import ServedCertificate
@@ -171,3 +171,13 @@ def test_the_verdict_needs_a_completed_handshake() -> None:
     assert verdict(GOOD) is Verdict.UNKNOWN
     assert verdict(None) is Verdict.UNKNOWN
     assert verdict(Handshake(protocol=None, refusal=Refusal.VERSION)) is Verdict.AT_RISK
+
+
+def test_other_notices_have_the_handshake_and_the_dates() -> None:
+    """The notices about certificates do not repeat those of a preview and those about expiry."""  # R48
+    der = Chain().make().leaf.public_bytes(Encoding.DER)
+    handshake = Handshake(protocol=Protocol.TLS_1_2, cipher="AES128-SHA", certificate=der)
+    served = ServedCertificate(endpoint="a:1", sha256=None, handshake=handshake)
+    found = endpoint_readiness(served, host="other.example.com", now=NOW + 9000 * DAY)
+    assert {one.demand for one in found.findings} == {Demand.CIPHER, Demand.NAME, Demand.DATES}
+    assert [notice.reason for notice in certificate_notices([found])] == ["certificate-name"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools.prose import __main__ as command
-from tools.prose.check import LEAVING, check
+from tools.prose.check import check
 
 ROOT = Path(__file__).parents[3]
 
@@ -81,21 +81,6 @@ def test_a_deleted_file_is_left_out(checkout: Path) -> None:
     (checkout / "docs" / "a.md").unlink()
     (checkout / "docs" / "b.md").unlink()
     assert command.main([]) == 0
-
-
-@pytest.mark.parametrize("path", LEAVING)
-def test_each_path_that_is_not_revised_exists(path: str) -> None:
-    """The list has no entry for deleted files."""
-    assert (ROOT / path).exists()
-
-
-def test_a_file_that_is_not_revised_is_not_read(checkout: Path) -> None:
-    """Its folder can be given as an argument, too."""
-    for path in LEAVING:
-        file = checkout / path / "page.md" if path.endswith("/") else checkout / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"# The {WORD}.\n", encoding="utf-8")
-    assert command.main(["provider", "tests"]) == 0
 
 
 def test_the_script_follows_its_rules() -> None:

@@ -47,7 +47,7 @@ class Database:
         if not self._exists():
             yield None
             return
-        with self._connected() as connection:
+        with self._open_connection() as connection:
             connection.execute("BEGIN")  # all queries read the same state
             try:
                 yield connection if self._version(connection) else None
@@ -58,7 +58,7 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: committed at the end of the block, and rolled back if the block raises an error."""
         self._prepare()
-        with self._connected() as opened:
+        with self._open_connection() as opened:
             connection = self._begin(opened)
             try:
                 version = self._version(connection)
@@ -81,7 +81,7 @@ class Database:
         return current
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
+    def _open_connection(self) -> Iterator[sqlite3.Connection]:
         """The connection to the file, which must exist. The other threads wait until the block ends."""
         with self._turn:
             try:

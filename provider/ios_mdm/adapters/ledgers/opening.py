@@ -40,5 +40,5 @@ def open_ledger(url: str, *, base: Path, aws: Callable[[], Aws]) -> Ledger:
     if table is not None:
         from ios_mdm.adapters.ledgers.dynamodb.ledger import DynamoDbLedger
 
-        return DynamoDbLedger.named(table, aws=aws())
+        return DynamoDbLedger.of_table(table, aws=aws())
     return sqlite.open_ledger(url, base=base)

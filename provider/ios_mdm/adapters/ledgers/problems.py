@@ -61,11 +61,11 @@ def problem(path: Path, error: sqlite3.Error | OSError) -> str:
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         other = f"SQLite reports {name}. Check the file, and run again"
     if is_denied:
-        return _denied(path)
+        return _denial(path)
     return other if reason is None else reason.format(path=path, folder=path.parent)
 
 
-def _denied(path: Path) -> str:
+def _denial(path: Path) -> str:
     """Return why access is denied, and what to do: the owner, a wrong path, or the mode.
 
     The owner is that of the file, or of the nearest folder above it that exists.

@@ -116,14 +116,6 @@ class SqliteLedger:
         with self._database.reading() as connection:
             return () if connection is None else records.publications(connection)
 
-    def record_enqueued(
-        self, command_uuid: str, *, publication: Publication, epochs: Mapping[str, int], at: datetime
-    ) -> None:
-        """Record that a published profile was queued for devices. A repetition has no effect."""
-        self.record_commands(
-            [EnqueuedCommand(command_uuid=command_uuid, epochs=epochs, at=at)], publication=publication
-        )
-
     def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
         """Record commands that install a published profile, in one transaction."""
         with self._database.writing() as connection:

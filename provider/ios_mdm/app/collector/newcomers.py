@@ -126,7 +126,7 @@ class Newcomers:
         if last is None or last.revision == former.revision or last.channel != self._url or not self._is_allowed(last):
             return
         records = self._ledger.devices(last.server, enrollment_ids=enrollment_ids)
-        targets = {one.enrollment_id: _target(one) for one in records if one.enrollment.is_enrolled}
+        targets = {one.enrollment_id: Target.of(one) for one in records if one.enrollment.is_enrolled}
         if targets:
             self._call_with_retries(lambda: self._queue(last, targets, is_replacement=True))
             self._send_replacement(last, list(targets))
@@ -134,7 +134,7 @@ class Newcomers:
     def _targets(self, publication: Publication, enrollment_ids: Sequence[str]) -> Mapping[str, Target]:
         """Return those of these devices that must be sent a profile."""
         records = self._ledger.devices(publication.server, enrollment_ids=enrollment_ids)
-        return {one.enrollment_id: _target(one) for one in records if _is_due(publication, one)}
+        return {one.enrollment_id: Target.of(one) for one in records if _is_due(publication, one)}
 
     def _devices_with_push(self, publication: Publication, enrollment_ids: Sequence[str]) -> Sequence[str]:
         """Count a push to each of these devices; return the devices within the limit."""
@@ -200,12 +200,6 @@ def _is_due(publication: Publication, record: DeviceRecord) -> bool:
     if progress.queued == NEVER and not publication.is_for_all:
         return False
     return progress.revision < publication.revision or not progress.was_sent(enrollment.epoch)
-
-
-def _target(record: DeviceRecord) -> Target:
-    """Return the times from which the CommandUUIDs of a device derive."""
-    queued = NEVER if record.progress is None else record.progress.queued
-    return Target(epoch=record.enrollment.epoch, queued=queued, asked=record.enrollment.asked)
 
 
 def _log_failure(problem: str) -> None:

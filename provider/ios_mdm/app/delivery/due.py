@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ios_mdm.app.delivery.sender import Target
 from ios_mdm.core.ledger.overdue import CommandKind, has_overdue_state, overdue_command
-from ios_mdm.core.ledger.registers import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -109,9 +108,7 @@ def overdue_targets(
         for record in ledger.devices(publication.server, enrollment_ids=part):
             kind = overdue_command(record, publication, rules, now)
             if kind is not None:
-                enrollment = record.enrollment
-                queued = NEVER if record.progress is None else record.progress.queued
-                found[kind][record.enrollment_id] = Target(enrollment.epoch, queued, enrollment.asked)
+                found[kind][record.enrollment_id] = Target.of(record)
         yield from ((kind, targets) for kind, targets in found.items() if targets)
 
 

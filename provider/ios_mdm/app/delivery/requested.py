@@ -13,7 +13,7 @@ from ios_mdm.app.delivery.recorder import Recorder
 from ios_mdm.app.delivery.sender import LedgerSender, Sender, Target
 from ios_mdm.core.certificate_profile import refused_content
 from ios_mdm.core.ledger.overdue import CommandKind
-from ios_mdm.core.ledger.registers import NEVER, microseconds
+from ios_mdm.core.ledger.registers import microseconds
 from ios_mdm.core.ledger.state import device_status
 from ios_mdm.core.ledger.values import DeviceState
 from ios_mdm.core.pair.guard import untrusted_versions
@@ -25,15 +25,12 @@ from ios_mdm.errors import DeliveryError, IdentityError, StoreError, TakenOverEr
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from ios_mdm.core.ledger.values import DeviceRecord, Publication
+    from ios_mdm.core.ledger.values import Publication
     from ios_mdm.core.pair.observed import ObservedPair
     from ios_mdm.ports import Clock, Ledger, MdmChannel, SecretStore
     from ios_mdm.settings import DistributionSettings
 
-__all__ = ["RESENT_STATES", "RequestedCommands", "RequestedServer", "Selection"]
-
-RESENT_STATES = frozenset({DeviceState.FAILED, DeviceState.SILENT})
-"""States of the devices that `resend` selects by default."""
+__all__ = ["RequestedCommands", "RequestedServer", "Selection"]
 
 _UNVERIFIABLE = frozenset({DeviceState.NOT_SENT, DeviceState.ERASED, DeviceState.GONE})
 """States of the devices that `verify` does not ask by default: they cannot have the profile."""
@@ -159,7 +156,7 @@ class RequestedCommands:
         self._report("`up` published another profile meanwhile: it is queued, too")
         now = microseconds(self._clock.now())
         records = self._ledger.devices(sent.server.name, enrollment_ids=tuple(sent.targets))
-        targets = {one.enrollment_id: _target(one, asked=now) for one in records}
+        targets = {one.enrollment_id: Target.of(one)._replace(asked=now) for one in records}
         return replace(sent, publication=publication, targets=targets)
 
     def _send(self, selection: Selection) -> Sequence[str]:
@@ -200,7 +197,8 @@ class RequestedCommands:
             state = device_status(record, policy).state
             if state in states:
                 counts[state] += 1
-                targets[record.enrollment_id] = _target(record, asked=microseconds(now))
+                # A requested list is a new command each time.
+                targets[record.enrollment_id] = Target.of(record)._replace(asked=microseconds(now))
         found = {state: count for state, count in counts.items() if count}
         return Selection(server=server, publication=publication, kind=kind, states=found, targets=targets)
 
@@ -276,9 +274,3 @@ class RequestedCommands:
                 f"the published profile of server {server.name} has the identifier {found}, and the profile of its "
                 f"pair {'has no identifier yet' if pair_id is None else expected}: {advice}"
             )
-
-
-def _target(record: DeviceRecord, *, asked: int) -> Target:
-    """Return the times of a device. A requested list is a new command each time, so its last time is now."""
-    queued = NEVER if record.progress is None else record.progress.queued
-    return Target(record.enrollment.epoch, queued, asked)

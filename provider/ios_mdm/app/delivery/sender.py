@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ios_mdm.core.certificate_list import certificate_list_command
 from ios_mdm.core.ledger.command_uuid import command_uuid
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ios_mdm.app.delivery.recorder import Recorder
-    from ios_mdm.core.ledger.values import Publication
+    from ios_mdm.core.ledger.values import DeviceRecord, Publication
     from ios_mdm.ports import Clock, MdmChannel
 
 __all__ = ["LedgerSender", "Sender", "Target"]
@@ -37,6 +37,12 @@ class Target(NamedTuple):
     epoch: int = NEVER
     queued: int = NEVER
     asked: int = NEVER
+
+    @classmethod
+    def of(cls, record: DeviceRecord) -> Self:
+        """Return the times of a device in the ledger."""
+        queued = NEVER if record.progress is None else record.progress.queued
+        return cls(record.enrollment.epoch, queued, record.enrollment.asked)
 
 
 class Sender:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ios_mdm.core.ledger.registers import Progress
     from ios_mdm.core.ledger.values import DeviceRecord, Publication
 
-__all__ = ["CommandKind", "LedgerRules", "has_overdue_state", "overdue_command", "silence_limit"]
+__all__ = ["RESENT_STATES", "CommandKind", "LedgerRules", "has_overdue_state", "overdue_command", "silence_limit"]
 
 
 class CommandKind(StrEnum):
@@ -71,12 +71,13 @@ def silence_limit(now: datetime, days: int) -> int:
 
 
 _UNANSWERED: Final = frozenset({DeviceState.QUEUED, DeviceState.NOT_NOW})
-_RESENT: Final = frozenset({DeviceState.FAILED, DeviceState.SILENT})
+RESENT_STATES: Final = frozenset({DeviceState.FAILED, DeviceState.SILENT})
+"""States of the devices that are sent the profile again."""
 
 
 def has_overdue_state(state: DeviceState, rules: LedgerRules) -> bool:
     """Return whether a device in this state may be sent a command again."""
-    return state in _UNANSWERED | _RESENT or (state is DeviceState.ACKNOWLEDGED and rules.is_proof_configured)
+    return state in _UNANSWERED | RESENT_STATES or (state is DeviceState.ACKNOWLEDGED and rules.is_proof_configured)
 
 
 def overdue_command(
@@ -108,7 +109,7 @@ def overdue_command(
     def is_overdue(last: int) -> bool:
         return current - last > max(shortest, last - start)
 
-    is_asked = rules.is_proof_configured and state not in _RESENT and not _is_missing(record, progress)
+    is_asked = rules.is_proof_configured and state not in RESENT_STATES and not _is_missing(record, progress)
     if is_asked:
         asked = enrollment.asked if enrollment.asked >= enrollment.epoch else NEVER
         return CommandKind.LIST if is_overdue(asked) else None

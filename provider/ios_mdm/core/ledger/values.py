@@ -156,7 +156,7 @@ class EnqueuedCommand:
     """A command that was queued for devices.
 
     Args:
-        command_uuid: CommandUUID of the command.
+        command_uuid: CommandUUID of the command. A command that is sent again needs another one.
         epochs: for each enrollment id, the epoch that the ledger returned before the command was queued. If the device
             enrolls again later, the command does not count.
         at: time at which the command was queued, aware UTC.

@@ -135,7 +135,7 @@ def _apply_part(
         failed, is_busy = {}, False
         # Fewer devices in a transaction after each collision: one device that changes often delays no others.
         parts = list(_parts(changes, MAX_ACTIONS >> attempts.count))
-        for part, outcome in zip(parts, table.each(parts, lambda one: _written(table, one)), strict=True):
+        for part, outcome in zip(parts, table.each(parts, lambda one: _write_changes(table, one)), strict=True):
             is_busy |= outcome is Outcome.BUSY
             for change in part:
                 if outcome is Outcome.DONE:
@@ -161,17 +161,17 @@ def _parts(changes: Iterable[Change], limit: int) -> Iterator[list[Change]]:
         yield part
 
 
-def _written(table: Table, changes: Sequence[Change]) -> Outcome:
+def _write_changes(table: Table, changes: Sequence[Change]) -> Outcome:
     counts: Counter[tuple[str, str]] = Counter()
     for change in changes:
         counts.update(change.counts)
     shard = random.randrange(SHARDS)  # noqa: S311 - spreads the writers
     actions = [action for change in changes for action in change.actions]
-    actions += [_counted(server, text, shard, count) for (server, text), count in sorted(counts.items()) if count]
+    actions += [_count_action(server, text, shard, count) for (server, text), count in sorted(counts.items()) if count]
     return table.write(actions)
 
 
-def _counted(server: str, text: str, shard: int, count: int) -> Action:
+def _count_action(server: str, text: str, shard: int, count: int) -> Action:
     key = Key(counter_partition(server), f"{text}#{shard:02d}")
     added = {"UpdateExpression": "ADD n :n", "ExpressionAttributeValues": {":n": {"N": str(count)}}}
     return Action(key, "Update", {"Key": key.attributes} | added)

@@ -24,7 +24,7 @@ def counters(table: Table, server: str) -> Counter[Cell]:
 
 
 def delete_empty_cells(table: Table, server: str) -> None:
-    """Delete the items of each cell without devices. A cell that changes meanwhile is left for the next time."""
+    """Delete the items of each cell without devices. A cell that changes concurrently is left for the next time."""
     for shards in _shards(table, server).values():
         if sum(shards.values()) == 0:
             table.write([_delete(key, number) for key, number in shards.items()])

@@ -49,7 +49,7 @@ class TableCreation:
 
     Args:
         arn: ARN of the table.
-        changes: what was created or turned on; empty if the table was complete.
+        changes: resources and settings that were created or turned on; empty if the table was complete.
         differences: properties in which an existing table differs from the template. They are not changed.
     """
 
@@ -173,11 +173,11 @@ def _differences(found: Item) -> Iterator[str]:
         "SSESpecification": {"SSEEnabled": found.get("SSEDescription", {}).get("Status") in {"ENABLED", "ENABLING"}},
     }
     for name, value in present.items():
-        is_same = _sorted(value) == _sorted(wanted[name])
+        is_same = _in_fixed_order(value) == _in_fixed_order(wanted[name])
         if not is_same:
             yield f"{name} is {value}, and must be {wanted[name]}"
 
 
-def _sorted(value: object) -> object:
+def _in_fixed_order(value: object) -> object:
     """Return a value whose order has no meaning, in a fixed order."""
     return sorted(value, key=str) if isinstance(value, list) else value

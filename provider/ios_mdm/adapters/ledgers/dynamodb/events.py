@@ -119,10 +119,10 @@ class EventWriter:
         for one in reversed(first.values()):
             self._pending.setdefault(one.enrollment_id, []).append(one)
         while self._pending:
-            apply_changes(self.table, self._pending, self._plan, self._done)
+            apply_changes(self.table, self._pending, self._plan, self._add_begun)
             self._pending = {one: rest for one, all_ in self._pending.items() if (rest := all_[_MAX_EVENTS:])}
 
-    def _done(self, change: Change) -> None:
+    def _add_begun(self, change: Change) -> None:
         before, after = change.before.device.enrollment, (change.after or Device()).enrollment
         if began(before, after):
             self.begun[change.enrollment_id] = None
@@ -161,7 +161,7 @@ class EventWriter:
         found = self.table.items(key for all_ in keys.values() for key in all_)
         for one, change in failed.items():
             if any(key in found and found[key]["v"]["S"] == change.version for key in keys[one]):
-                self._done(change)
+                self._add_begun(change)
         return {one: [event for event in events if _event_key(event) not in found] for one, events in parts.items()}
 
     def _change(

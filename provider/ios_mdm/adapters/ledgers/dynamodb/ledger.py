@@ -56,7 +56,7 @@ class DynamoDbLedger:
     table: Table
 
     @classmethod
-    def named(cls, name: str, *, aws: Aws) -> DynamoDbLedger:
+    def of_table(cls, name: str, *, aws: Aws) -> DynamoDbLedger:
         """Return the ledger in the table of this name."""
         return cls(Table(aws, name))
 
@@ -92,13 +92,17 @@ class DynamoDbLedger:
         """Return the profile of each server that was published last, sorted by server."""
         return publications.read_publications(self.table)
 
-    def record_enqueued(
-        self, command_uuid: str, *, publication: Publication, epochs: Mapping[str, int], at: datetime
-    ) -> None:
-        """Record that a published profile was queued for devices. A repetition has no effect."""
+    def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
+        """Record commands that install a published profile. Each device is written once for each command."""
+        for one in commands:
+            self._record_command(one, publication)
+
+    def _record_command(self, enqueued: EnqueuedCommand, publication: Publication) -> None:
+        """Record a command, and that it was queued for its devices."""
+        command_uuid, epochs = enqueued.command_uuid, enqueued.epochs
         command = self._recorded_command(
             command_uuid,
-            Command(server=publication.server, revision=publication.revision, queued=microseconds(at)),
+            Command(server=publication.server, revision=publication.revision, queued=microseconds(enqueued.at)),
         )
 
         def plan(stored: Mapping[str, StoredDevice], _failed: Mapping[str, Change]) -> Iterator[Change]:
@@ -116,11 +120,6 @@ class DynamoDbLedger:
                     yield Change(enrollment_id=one, before=found, after=after, others=others)
 
         apply_changes(self.table, epochs, plan)
-
-    def record_commands(self, commands: Sequence[EnqueuedCommand], *, publication: Publication) -> None:
-        """Record commands that install a published profile. Each device is written once for each command."""
-        for one in commands:
-            self.record_enqueued(one.command_uuid, publication=publication, epochs=one.epochs, at=one.at)
 
     def _recorded_command(self, command_uuid: str, command: Command) -> Command:
         """Record a command before its devices; return the first record of it."""
@@ -159,7 +158,7 @@ class DynamoDbLedger:
             raise DeliveryError(f"the ledger {self.table.url} cannot record an event without an enrollment id")
         writer = EventWriter(
             table=self.table,
-            numbers=lambda: publications.registered(self.table).numbers,
+            numbers=lambda: publications.registered_publications(self.table).numbers,
             oldest=microseconds(now - timedelta(seconds=KEPT_SECONDS)),
         )
         if events:
@@ -170,13 +169,13 @@ class DynamoDbLedger:
 
     def enrolled_ids(self) -> Sequence[str]:
         """Return the enrollment ids of all enrolled devices, sorted."""
-        return tuple(one for one, found in self.stored() if found.device.enrollment.is_enrolled)
+        return tuple(one for one, found in self.stored_devices() if found.device.enrollment.is_enrolled)
 
     def devices(self, server: str, *, enrollment_ids: Sequence[str] | None = None) -> Iterator[DeviceRecord]:
         """Yield the records of devices for *server*."""
-        numbers = publications.registered(self.table).numbers_of(server)
+        numbers = publications.registered_publications(self.table).numbers_of(server)
         if enrollment_ids is None:
-            for one, found in self.stored():
+            for one, found in self.stored_devices():
                 if found.device.enrollment.is_known:
                     yield found.device.record(one, server, numbers)
             return
@@ -196,7 +195,7 @@ class DynamoDbLedger:
         """
         found: Counter[DeviceState] | None = None
         if enrollment_ids is None:
-            numbers = publications.registered(self.table).numbers_of(server)
+            numbers = publications.registered_publications(self.table).numbers_of(server)
             counted = states(
                 counters(self.table, ""),
                 counters(self.table, server),
@@ -240,7 +239,11 @@ class DynamoDbLedger:
         """Delete all records of the devices that checked out before this time and were not seen again."""
         before, listed = microseconds(left_before), frozenset(kept)
         self._raise_deletion(before)
-        left = [one for one, found in self.stored() if one not in listed and found.device.enrollment.has_left(before)]
+        left = [
+            one
+            for one, found in self.stored_devices()
+            if one not in listed and found.device.enrollment.has_left(before)
+        ]
         deleted: list[Change] = []
 
         def plan(stored: Mapping[str, StoredDevice], _failed: Mapping[str, Change]) -> Iterator[Change]:
@@ -251,7 +254,7 @@ class DynamoDbLedger:
         for one in left:
             self._delete_strays(one)
         apply_changes(self.table, left, plan, deleted.append)
-        for server in ("", *publications.registered(self.table).servers):
+        for server in ("", *publications.registered_publications(self.table).servers):
             delete_empty_cells(self.table, server)
         return len(deleted)
 
@@ -274,7 +277,7 @@ class DynamoDbLedger:
             while self.table.write([Action(key, "Delete", {"Key": key.attributes})]) is not Outcome.DONE:
                 attempts.wait()
 
-    def stored(self) -> Iterator[tuple[str, StoredDevice]]:
+    def stored_devices(self) -> Iterator[tuple[str, StoredDevice]]:
         """Yield all devices with their enrollment ids, sorted by these. The shards are read in parallel, in parts."""
         after: dict[int, str] = dict.fromkeys(range(SHARDS), "")
         read = {shard: list[tuple[str, str, str]]() for shard in range(SHARDS)}

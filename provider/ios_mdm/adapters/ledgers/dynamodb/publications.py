@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ios_mdm.adapters.ledgers.dynamodb.client import Item
     from ios_mdm.adapters.ledgers.dynamodb.table import Table
 
-__all__ = ["Publications", "publish", "read_publication", "read_publications", "registered"]
+__all__ = ["Publications", "publish", "read_publication", "read_publications", "registered_publications"]
 
 _PARTITION: Final = "P"
 _HEAD: Final = Key(_PARTITION, "#")
@@ -67,7 +67,7 @@ class Publications:
         return self.servers[server].numbers if server in self.servers else {}
 
 
-def registered(table: Table) -> Publications:
+def registered_publications(table: Table) -> Publications:
     """Return all publications without their profiles."""
     version, number, servers = "", 1, dict[str, Registered]()
     for item in table.query(_PARTITION):
@@ -75,7 +75,7 @@ def registered(table: Table) -> Publications:
         if server == _HEAD.sk:
             version, number = item["v"]["S"], int(item["n"]["N"])
         else:
-            servers[server.removeprefix("=")] = _registered(server.removeprefix("="), item)
+            servers[server.removeprefix("=")] = _registered_server(server.removeprefix("="), item)
     return Publications(version=version, next=number, servers=servers)
 
 
@@ -84,7 +84,7 @@ def read_publication(table: Table, server: str) -> Publication | None:
     attempts = Attempts(table.url)
     key = _key(server)
     while (item := table.items([key]).get(key)) is not None:
-        found = _registered(server, item).publication
+        found = _registered_server(server, item).publication
         if (complete := _with_profiles(table, [found])) is not None:
             return complete[0]
         attempts.wait()
@@ -95,7 +95,7 @@ def read_publications(table: Table) -> Sequence[Publication]:
     """Return the profile of each server that was published last, sorted by server."""
     attempts = Attempts(table.url)
     while True:
-        servers = registered(table).servers
+        servers = registered_publications(table).servers
         found = _with_profiles(table, [servers[one].publication for one in sorted(servers)])
         if found is not None:
             return found
@@ -127,7 +127,7 @@ def publish(table: Table, wanted: Publication) -> Publication:
                 return before
         else:
             made = replace(wanted, revision=1 + (0 if before is None else before.revision))
-        found = registered(table)
+        found = registered_publications(table)
         outcome = None
         if _revision(found, wanted.server) == (0 if before is None else before.revision):
             outcome = table.write(_actions(found, before, made))
@@ -176,7 +176,7 @@ def _profile_key(one: Publication) -> Key:
     return Key(f"B#{one.server}", f"{one.revision:010d}")
 
 
-def _registered(server: str, item: Item) -> Registered:
+def _registered_server(server: str, item: Item) -> Registered:
     content = json.loads(item["d"]["S"])
     numbers: dict[str, int] = content["certificates"]
     publication = Publication(
