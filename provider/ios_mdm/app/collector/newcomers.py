@@ -142,8 +142,8 @@ class Newcomers:
         claimed = [one for one in enrollment_ids if self._ledger.claim_push(one, at=now)]
         for one in sorted({*enrollment_ids} - {*claimed}):
             _log.warning(
-                "device %s enrolled again, and was sent three profiles within a day, so it is not sent the profile of "
-                "server %s: check why the device enrolls so often. %s",
+                "device %s was sent three profiles within a day, so it is not sent the profile of server %s now: it "
+                "enrolls often, or more than three servers have this MDM server. %s",
                 one,
                 publication.server,
                 _LATER,
