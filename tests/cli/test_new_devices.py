@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import plistlib
@@ -13,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from ios_mdm.__main__ import app
@@ -26,7 +24,7 @@ from ios_mdm.core.profile import certificate_digests, trust_profile
 from ios_mdm.core.x509.issuing import issue
 from ios_mdm.errors import DefinitionError, StoreError
 from ios_mdm.wiring import Wiring, process_wiring
-from tests.cli.receiving import eventually, receive_command
+from tests.cli.receiving import SECRET, definition, eventually, receive_command, receiving, server
 from tests.support.engine_aws import client
 from tests.support.events import record_device
 from tests.support.memory import MemorySecretStore
@@ -43,29 +41,7 @@ if TYPE_CHECKING:
     from tests.support.nanomdm_server import Device
     from tools.services import local
 
-SECRET = "mdm/api-key"  # noqa: S105 - the name of a secret
 PRIVATE = b"DER of a certificate that another program installed"
-
-
-def definition(file: Path, *servers: dict[str, Any]) -> Path:
-    """Write a definition with these servers."""
-    file.write_text(yaml.safe_dump(list(servers)))
-    return file
-
-
-def server(name: str, url: str | None, **distribution: Any) -> dict[str, Any]:
-    """Return the settings of a server; *url* None for one without a distribution."""
-    found: dict[str, Any] = {"name": name, "address": f"{name}.example.com"}
-    if url is not None:
-        nanomdm = {"url": url, "apiKeySecret": SECRET, "push": False}
-        found["distribution"] = {
-            "profile": {"identifier": f"com.example.mdm.{name}"},
-            "channel": {"nanomdm": nanomdm},
-            "devices": {"ledger": True},
-            "ledger": "sqlite:///ledger.sqlite",
-            **distribution,
-        }
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -77,26 +53,6 @@ def aws_url(tmp_path_factory: pytest.TempPathFactory, executables: local.Executa
         yield process.ensure(state, service).url
     finally:
         process.stop(state, service.name)
-
-
-@contextlib.contextmanager
-def receiving(*arguments: str, aws_url: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run the command until the block ends; its errors are in the file ``log``."""
-    environment = os.environ | ministack.CREDENTIALS | {"AWS_ENDPOINT_URL": aws_url, "AWS_CONFIG_FILE": os.devnull}
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(
-            receive_command(*arguments), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as started,
-    ):
-        try:
-            assert started.stdout is not None
-            assert started.stdout.readline().startswith("listening on "), (folder / "log").read_text()
-            yield started
-            started.terminate()
-            assert started.wait(30) == 0
-        finally:
-            started.kill()
 
 
 @dataclass(slots=True)

@@ -13,8 +13,7 @@ from ios_mdm.core.ledger.values import DeviceState
 from ios_mdm.core.pair.layout import GATE_TAG, SENT_TAG, gate_value, sent_value
 from ios_mdm.core.pair.observed import RecordedGate
 from ios_mdm.core.pair.schedule import Kind, schedule_names
-from tests.cli.receiving import eventually
-from tests.cli.test_new_devices import SECRET, definition, receiving, server
+from tests.cli.receiving import SECRET, definition, eventually, receiving, server
 from tests.support.dynamic_provider import engine_on
 from tests.support.engine_aws import client
 from tests.support.events import event, record_device, record_sent, status_of
