@@ -21,7 +21,7 @@ CASES = {f"{bench.__name__}-{check.__name__}": (bench, check) for bench in BENCH
 @pytest.mark.parametrize(("bench", "check"), CASES.values(), ids=CASES)
 @pytest.mark.usefixtures("no_aws")
 def test_a_channel_conforms(bench: type[Bench], check: Check) -> None:
-    """One check of one channel, with its real far end where there is one."""
+    """One check of one channel. The server at its other end is real if that is possible."""
     with bench.running() as one:
         check(one)
 

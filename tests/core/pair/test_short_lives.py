@@ -68,7 +68,7 @@ def test_windows_are_whole_seconds() -> None:
 
 
 def test_the_windows_are_those_of_the_certificate_and_not_of_the_definition() -> None:
-    """The definition describes the next main. Main itself has the windows of its own validity."""  # R1 R49
+    """The definition describes the next main. Main has the windows that follow from its validity."""  # R1 R49
     present = facts(1, days=47)
     definition = _issued_pair(397)
     assert critical_time(definition, present) == expiry(present) - 47 * DAY / 6
