@@ -129,8 +129,11 @@ class Fleet:
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Fleet:
-    """Seven devices that were sent nothing."""
-    return Fleet(SqliteLedger(tmp_path / "ledger.db"))
+    """Seven enrolled devices that were sent nothing."""
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    for device in DEVICES:
+        record_device(ledger, device, enrolled=True, at=START - timedelta(days=1))
+    return Fleet(ledger)
 
 
 def test_failed_and_silent_devices_are_sent_the_profile_again(fleet: Fleet) -> None:

@@ -15,33 +15,49 @@ if TYPE_CHECKING:
     from tests.support.distribution_run import Run
 
 
+@pytest.fixture
+def enrolled(run: Run) -> Run:
+    """The two devices are enrolled."""
+    for device in ("a", "b"):
+        record_device(SqliteLedger(run.folder / "ledger.sqlite"), device, enrolled=True, at=START - timedelta(days=1))
+    return run
+
+
+def test_without_a_collector_up_stays_unchanged(run: Run) -> None:
+    """The ledger has no event of the devices, so it is unknown whether they are silent."""  # R45
+    assert run.up() == "changed"
+    for day in (8, 30, 300):
+        run.clock.moment = START + timedelta(days=day)
+        assert run.up() == "unchanged"
+
+
 def test_up_is_unchanged_until_a_device_is_due_and_after_it_was_sent(
-    run: Run, capfd: pytest.CaptureFixture[str]
+    enrolled: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Both devices are silent. The repetitions are rarer each time."""  # R45
-    assert run.up() == "changed"
+    assert enrolled.up() == "changed"
     changed = []
     for day in range(1, 40):
-        run.clock.moment = START + timedelta(days=day)
-        if run.up() == "changed":
+        enrolled.clock.moment = START + timedelta(days=day)
+        if enrolled.up() == "changed":
             changed.append(day)
     assert changed == [8, 17, 35]
     assert "2 of 2 devices failed or did not answer: `up` sends them the profile again" in capfd.readouterr().err
-    assert len({uuid for _, uuid in run.queue.known}) == 4
+    assert len({uuid for _, uuid in enrolled.queue.known}) == 4
 
 
-def test_the_days_are_those_of_the_definition(run: Run) -> None:
+def test_the_days_are_those_of_the_definition(enrolled: Run) -> None:
     """The key resendDays."""  # R45
-    run.up()
-    settings = {**run.program()["distribution"], "resendDays": 30}
-    run.changes = {"distribution": settings}
-    run.up()
-    commands = set(run.queue.known)
-    run.clock.moment = START + timedelta(days=30)
-    assert run.up() == "unchanged"
-    run.clock.moment = START + timedelta(days=31)
-    assert run.up() == "changed"
-    assert len(run.queue.known - commands) == 2
+    enrolled.up()
+    settings = {**enrolled.program()["distribution"], "resendDays": 30}
+    enrolled.changes = {"distribution": settings}
+    enrolled.up()
+    commands = set(enrolled.queue.known)
+    enrolled.clock.moment = START + timedelta(days=30)
+    assert enrolled.up() == "unchanged"
+    enrolled.clock.moment = START + timedelta(days=31)
+    assert enrolled.up() == "changed"
+    assert len(enrolled.queue.known - commands) == 2
 
 
 @pytest.mark.parametrize(("days", "is_deleted"), [(5, False), (6, True)])
@@ -56,20 +72,22 @@ def test_an_update_deletes_what_is_known_of_devices_that_left(run: Run, days: in
     assert ("c" not in {one.enrollment_id for one in ledger.devices("berlin")}) is is_deleted
 
 
-def test_a_repetition_that_fails_is_a_warning_and_is_planned_again(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_repetition_that_fails_is_a_warning_and_is_planned_again(
+    enrolled: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The MDM server is down. The devices were sent the profile before, so the switch does not wait for them."""
     # R36 R45
-    run.up()
-    run.clock.moment = START + timedelta(days=8)
-    run.queue.calls_left = 0
-    record = run.sent_record()
+    enrolled.up()
+    enrolled.clock.moment = START + timedelta(days=8)
+    enrolled.queue.calls_left = 0
+    record = enrolled.sent_record()
     for _ in range(2):
-        assert run.up() == "changed"
+        assert enrolled.up() == "changed"
         assert "is down. The profile is queued for all 2 devices, but not again" in capfd.readouterr().err
-    assert run.sent_record() == record
-    run.queue.calls_left = None
-    assert run.up() == "changed"
-    assert run.up() == "unchanged"
+    assert enrolled.sent_record() == record
+    enrolled.queue.calls_left = None
+    assert enrolled.up() == "changed"
+    assert enrolled.up() == "unchanged"
 
 
 def test_ids_that_cannot_be_right_are_reported_in_the_preview(run: Run, capfd: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,6 @@ class World:
             "channel": {"nanomdm": {"url": self.mdm.url, "apiKeySecret": API_KEY_SECRET, "push": False}},
             "devices": list(self.services.fleet.ids()),
             "ledger": "sqlite:///ledger.sqlite",
-            "resendDays": 365,  # no collector records answers here, so `up` would send the profile again after 7 days
         }
         return {**base, **changes}
 

@@ -67,6 +67,16 @@ def test_silent_and_failed_devices_are_sent_the_profile_again(one: DeviceRecord,
     assert due_days(one, rules) == [(8, CommandKind.PROFILE)]
 
 
+@pytest.mark.parametrize("rules", [WITHOUT_PROOF, WITH_PROOF])
+def test_a_device_without_any_event_is_sent_nothing_again(rules: LedgerRules) -> None:
+    """Its command still waits in the queue of the MDM server. After its first event, it is sent commands again."""
+    # R45
+    progress = Progress(revision=2, queued=at(0))
+    assert due_days(DeviceRecord(enrollment_id="a", progress=progress), rules) == []
+    known = DeviceRecord(enrollment_id="a", progress=progress, enrollment=Enrollment(seen=at(9)))
+    assert due_days(known, rules)[0][1] is (CommandKind.LIST if rules is WITH_PROOF else CommandKind.PROFILE)
+
+
 def test_the_time_to_the_next_try_doubles() -> None:
     """A device whose profile declarative management took over always fails. It gets few commands in a year."""  # R45
     days, queued = [], 0.0

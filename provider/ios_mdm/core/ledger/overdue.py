@@ -89,6 +89,9 @@ def overdue_command(
     that did not answer is asked for its certificates, or sent the profile again if no proof is configured. So is a
     device that acknowledged the profile and did not prove it.
 
+    A device without any event has not connected since the collector runs, or no collector runs. Its command still
+    waits in the queue of the MDM server, so nothing is sent again.
+
     The first repetition is after more than ``resend_days``. Then the time between two commands doubles, because it is
     at least the time from the publication, or the enrollment, to the last command. So a device that always fails, for
     example because declarative management took over the profile, gets seven commands in a year.
@@ -101,7 +104,7 @@ def overdue_command(
     """
     progress, enrollment = record.progress, record.enrollment
     state = device_status(record, rules.policy(publication, now)).state
-    if progress is None or not has_overdue_state(state, rules):
+    if progress is None or not has_overdue_state(state, rules) or not _has_connected(record, progress):
         return None
     start, current = max(microseconds(publication.at), enrollment.epoch), microseconds(now)
     shortest = timedelta(days=rules.resend_days) // timedelta(microseconds=1)
@@ -114,6 +117,13 @@ def overdue_command(
         asked = enrollment.asked if enrollment.asked >= enrollment.epoch else NEVER
         return CommandKind.LIST if is_overdue(asked) else None
     return CommandKind.PROFILE if is_overdue(progress.queued) else None
+
+
+def _has_connected(record: DeviceRecord, progress: Progress) -> bool:
+    """Return whether an event of the device is known."""
+    enrollment = record.enrollment
+    times = (enrollment.seen, enrollment.authenticated, enrollment.gone, progress.acknowledged, progress.answer.at)
+    return any(one != NEVER for one in times)
 
 
 def _is_missing(record: DeviceRecord, progress: Progress) -> bool:
