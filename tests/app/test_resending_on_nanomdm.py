@@ -14,7 +14,7 @@ from ios_mdm.core.ledger.overdue import LedgerRules
 from ios_mdm.core.ledger.values import AnswerStatus
 from ios_mdm.core.profile import trust_profile
 from tests.support.distribution import pems
-from tests.support.events import record_answer
+from tests.support.events import record_answer, record_device
 from tests.support.nanomdm_server import nanomdm_server
 from tests.support.pairs import HandClock
 
@@ -62,6 +62,7 @@ def test_devices_get_profile_request_and_repetitions(tmp_path: Path) -> None:
         def due() -> DueCounts:
             return due_counts(ledger, "berlin", delivery.digest, delivery.enrollment_ids, rules=RULES, now=clock.moment)
 
+        record_device(ledger, "silent", enrolled=True, at=START - timedelta(days=1))
         up(ledger)
         first = commands_of(willing, ledger, AnswerStatus.ACKNOWLEDGED, START)
         assert kinds(first) == ["InstallProfile", "CertificateList"]
