@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from ios_mdm import wiring
+from ios_mdm.__main__ import app
 from ios_mdm.adapters.clock import SystemClock
 from ios_mdm.adapters.http_server import HttpServer
 from ios_mdm.adapters.ledgers.sqlite import SqliteLedger
@@ -175,6 +178,20 @@ def test_an_error_of_the_command_is_one_line(arguments: list[str], words: str) -
     assert done.stderr.startswith("error: ")
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_unexpected_error_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A traceback quotes values, and the output of the collector can be in a log."""  # R39
+
+    def fail() -> None:
+        raise RuntimeError("a value that no log may have")
+
+    monkeypatch.setattr(wiring, "process_wiring", fail)
+    shown = CliRunner().invoke(app, ["receive", "--ledger", "sqlite:///ledger.sqlite"])
+    assert (shown.exit_code, shown.stderr) == (
+        2,
+        "error: unexpected RuntimeError: this is a bug in ios-mdm, please report it\n",
+    )
 
 
 def test_a_ledger_that_cannot_be_used_is_an_error_at_the_start(ledger: SqliteLedger, tmp_path: Path) -> None:

@@ -14,16 +14,15 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-import click
-
 from ios_mdm import wiring
 from ios_mdm.address import is_loopback
 from ios_mdm.app.collector.background import Background
 from ios_mdm.app.collector.periodic import Periodic
+from ios_mdm.cli.exits import CANNOT_RUN, exit_on_error
 from ios_mdm.cli.limited_log import LimitedHandler
 from ios_mdm.cli.mdm_server import MdmServer
 from ios_mdm.cli.output import echo
-from ios_mdm.errors import DefinitionError, IosMdmError, StoreError
+from ios_mdm.errors import DefinitionError, StoreError
 from ios_mdm.files import KIB, file_content, replace_file
 
 if TYPE_CHECKING:
@@ -71,11 +70,8 @@ class Options:
 
 def run(options: Options) -> None:
     """Receive NanoMDM's webhook events, record them in a ledger, and send the profile to new devices."""
-    try:
+    with exit_on_error(CANNOT_RUN):
         _receive(options)
-    except IosMdmError as error:
-        echo(f"error: {error}", err=True)
-        raise click.exceptions.Exit(2) from None
 
 
 def _receive(options: Options) -> None:
